@@ -1,0 +1,111 @@
+import { HearthcamError } from './errors.ts';
+import type { Log } from './log.ts';
+import { DEFAULT_TIMING, type ProducerTiming } from './producer.ts';
+import { parseSourceSpec, type SourceModule, type SourceSpec } from './source.ts';
+import { Stream } from './stream.ts';
+
+export interface HubOptions {
+  readonly log: Log;
+  readonly sources: readonly SourceModule[];
+  readonly maxGopBytes?: number;
+  readonly lingerMs?: number;
+  readonly timing?: ProducerTiming;
+}
+
+/** All streams by name. */
+export class Hub {
+  readonly #options: HubOptions;
+  readonly #modules = new Map<string, SourceModule>();
+  readonly #streams = new Map<string, Stream>();
+  #lastId = 0;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    for (const module of options.sources) {
+      for (const scheme of module.schemes) this.#modules.set(scheme, module);
+    }
+  }
+
+  get streams(): ReadonlyMap<string, Stream> {
+    return this.#streams;
+  }
+  /** URL schemes that a source may have. */
+  get schemes(): readonly string[] {
+    return [...this.#modules.keys()].filter((scheme) => scheme !== '');
+  }
+
+  get(name: string): Stream | undefined {
+    return this.#streams.get(name);
+  }
+
+  /** @throws HearthcamError 404 `stream not found` (the text that go2rtc's clients know). */
+  require(name: string): Stream {
+    const stream = this.#streams.get(name);
+    if (stream === undefined) throw new HearthcamError('stream.unknown', 'stream not found', { status: 404 });
+    return stream;
+  }
+
+  /** Makes a stream or changes its sources. Sources that stay the same are not disturbed. */
+  set(name: string, sources: readonly string[]): Stream {
+    const specs = sources.map((text) => this.parse(text));
+    const existing = this.#streams.get(name);
+    if (existing !== undefined) {
+      existing.setSources(specs);
+      return existing;
+    }
+    const stream = new Stream(
+      {
+        name,
+        log: this.#options.log,
+        maxGopBytes: this.#options.maxGopBytes ?? 16 * 1024 * 1024,
+        lingerMs: this.#options.lingerMs ?? 5_000,
+        timing: this.#options.timing ?? DEFAULT_TIMING,
+        findModule: (spec) => this.#find(spec),
+        nextId: () => ++this.#lastId,
+      },
+      specs,
+    );
+    this.#streams.set(name, stream);
+    return stream;
+  }
+
+  async remove(name: string): Promise<boolean> {
+    const stream = this.#streams.get(name);
+    if (stream === undefined) return false;
+    this.#streams.delete(name);
+    await stream.close();
+    return true;
+  }
+
+  /**
+   * Takes a source's text apart and lets its module look at it.
+   * @throws HearthcamError 400 `source not supported` or the module's own reason.
+   */
+  parse(text: string): SourceSpec {
+    const spec = parseSourceSpec(text);
+    this.#find(spec).validate?.(spec);
+    return spec;
+  }
+
+  /** The module for a source, for example to ask whether only the configuration may name it. */
+  moduleFor(spec: SourceSpec): SourceModule {
+    return this.#find(spec);
+  }
+
+  async close(): Promise<void> {
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    await Promise.all(streams.map((stream) => stream.close()));
+  }
+
+  #find(spec: SourceSpec): SourceModule {
+    const module = this.#modules.get(spec.scheme);
+    if (module === undefined) {
+      throw new HearthcamError('source.unsupported', 'streams: source not supported', {
+        status: 400,
+        hint: `known: ${this.schemes.join(', ')}`,
+      });
+    }
+    return module;
+  }
+}

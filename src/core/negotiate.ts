@@ -1,0 +1,49 @@
+import type { Codec, MediaKind, Track } from './media.ts';
+
+/** One kind of media that a consumer asks for. */
+export interface MediaWant {
+  readonly kind: MediaKind;
+  /** In order of the consumer's taste; `any` takes whatever there is. */
+  readonly codecs: readonly Codec[] | 'any';
+  /** Take every track that fits instead of the first one. */
+  readonly all?: boolean;
+}
+
+export interface Negotiation {
+  readonly tracks: readonly Track[];
+  /** Wants that no track fits; a transcoded track could be made for these. */
+  readonly missing: readonly MediaWant[];
+}
+
+/**
+ * Chooses the tracks for a consumer: for each want the first track that fits, in the order of the stream's tracks.
+ * A track is never chosen twice, so that two wants of a kind give two tracks.
+ */
+export function negotiate(tracks: readonly Track[], wants: readonly MediaWant[]): Negotiation {
+  const chosen: Track[] = [];
+  const missing: MediaWant[] = [];
+  for (const want of wants) {
+    let found = false;
+    for (const track of tracks) {
+      if (track.kind !== want.kind || chosen.includes(track) || !fits(track.codec, want)) continue;
+      chosen.push(track);
+      found = true;
+      if (want.all !== true) break;
+    }
+    if (!found) missing.push(want);
+  }
+  return { tracks: chosen, missing };
+}
+
+function fits(codec: Codec, want: MediaWant): boolean {
+  return want.codecs === 'any' || want.codecs.includes(codec);
+}
+
+/** go2rtc's wording, which clients show: `codecs not matched: video:JPEG => video:H264, audio:AAC` (compat.md 1.4). */
+export function describeMismatch(tracks: readonly Track[], wants: readonly MediaWant[]): string {
+  const have = tracks.map((track) => `${track.kind}:${track.codec.toUpperCase()}`);
+  const want = wants.flatMap((one) =>
+    one.codecs === 'any' ? [`${one.kind}:ANY`] : one.codecs.map((codec) => `${one.kind}:${codec.toUpperCase()}`),
+  );
+  return `codecs not matched: ${have.join(', ')} => ${want.join(', ')}`;
+}

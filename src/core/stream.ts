@@ -1,0 +1,430 @@
+import { HearthcamError } from './errors.ts';
+import { Fanout, type GopSnapshot, type SubscribeOptions, type UnitListener } from './fanout.ts';
+import type { Log } from './log.ts';
+import type { AccessUnit, Track } from './media.ts';
+import { describeMismatch, type MediaWant, negotiate } from './negotiate.ts';
+import { Producer, type ProducerOwner, type ProducerTiming } from './producer.ts';
+import { type SourceDescription, type SourceModule, type SourceSpec, type SourceUnit, specParam } from './source.ts';
+import { Timeline } from './timeline.ts';
+
+export interface StreamOptions {
+  readonly name: string;
+  readonly log: Log;
+  readonly maxGopBytes: number;
+  /** How long the camera stays connected after its last viewer. */
+  readonly lingerMs: number;
+  readonly timing: ProducerTiming;
+  /** Finds the module for a source; throws a HearthcamError when there is none. */
+  readonly findModule: (spec: SourceSpec) => SourceModule;
+  readonly nextId: () => number;
+}
+
+/** Who is asking, for `/api/streams` and for the log. */
+export interface ConsumerInfo {
+  /** `rtsp`, `mse/fmp4`, `hls/fmp4`, `mp4`, `webrtc`, `mjpeg`, `keyframe`, `preload`, `probe`, … (compat.md 1.2) */
+  readonly formatName: string;
+  readonly protocol: string;
+  readonly remoteAddr: string;
+  readonly userAgent?: string;
+}
+
+export interface ConsumerRequest extends ConsumerInfo {
+  readonly wants: readonly MediaWant[];
+  /**
+   * `all`: every want must be met; `any` (default): one is enough.
+   */
+  readonly need?: 'any' | 'all';
+  /** Called once when the stream has nothing more for this consumer: removed, or its tracks are gone for good. */
+  readonly onEnd?: (reason: HearthcamError) => void;
+  /** Ends a wait for the camera early. */
+  readonly signal?: AbortSignal;
+}
+
+/** A viewer, recorder or listener of a stream, as the stream keeps account of it. Keeps the stream running. */
+export interface Consumer extends ConsumerInfo {
+  readonly id: number;
+  readonly stream: Stream;
+  readonly wants: readonly MediaWant[];
+  readonly tracks: readonly Track[];
+  readonly missing: readonly MediaWant[];
+  /** Kept by the output: payload bytes handed to this viewer, access units given, access units left out. */
+  bytesSent: number;
+  unitsSent: number;
+  unitsDropped: number;
+  close(): void;
+}
+
+/** A packager that all viewers of one form share; see `Stream.share`. */
+interface Shared {
+  readonly value: Disposable;
+  users: number;
+}
+
+/**
+ * One named feed: its sources, its tracks and time line, and the fan-out to consumers. Sources are connected while
+ * there is a consumer, and for `lingerMs` after.
+ */
+export class Stream implements ProducerOwner {
+  readonly name: string;
+  readonly #options: StreamOptions;
+  readonly #log: Log;
+  readonly #fanout: Fanout;
+  readonly #timeline = new Map<Producer, Timeline>();
+  readonly #consumers = new Set<Consumer & { readonly onEnd: ((reason: HearthcamError) => void) | undefined }>();
+  readonly #shared = new Map<string, Shared>();
+  #producers: Producer[] = [];
+  #tracks: Track[] = [];
+  #nextTrackId = 0;
+  #linger: NodeJS.Timeout | undefined;
+  #closed = false;
+  #everUsed = false;
+
+  constructor(options: StreamOptions, specs: readonly SourceSpec[]) {
+    this.name = options.name;
+    this.#options = options;
+    this.#log = options.log;
+    this.#fanout = new Fanout({
+      maxGopBytes: options.maxGopBytes,
+      onListenerError: (error) => this.#log.error(`stream "${this.name}": an output failed`, { error: String(error) }),
+    });
+    this.#producers = specs.map((spec) => this.#makeProducer(spec));
+  }
+
+  get streamName(): string {
+    return this.name;
+  }
+  get tracks(): readonly Track[] {
+    return this.#tracks;
+  }
+  get producers(): readonly Producer[] {
+    return this.#producers;
+  }
+  get consumers(): ReadonlySet<Consumer> {
+    return this.#consumers;
+  }
+  /** go2rtc shows `consumers: null` for a stream that nobody ever asked for. */
+  get everUsed(): boolean {
+    return this.#everUsed;
+  }
+  get running(): boolean {
+    return this.#producers.some((producer) => producer.state === 'running');
+  }
+
+  /**
+   * Adds a consumer: connects the sources it needs, waits until their tracks are known, chooses tracks.
+   * @throws HearthcamError with the first source's failure, or `codecs not matched` when nothing fits.
+   */
+  async open(request: ConsumerRequest): Promise<Consumer> {
+    if (this.#closed) throw new HearthcamError('stream.removed', `stream "${this.name}" was removed`, { status: 404 });
+    this.#everUsed = true;
+    const consumer = this.#addConsumer(request);
+    try {
+      const chosen = await this.#connect(request);
+      request.signal?.throwIfAborted();
+      if (this.#closed)
+        throw new HearthcamError('stream.removed', `stream "${this.name}" was removed`, { status: 404 });
+      consumer.tracks = chosen.tracks;
+      consumer.missing = chosen.missing;
+      return consumer;
+    } catch (error) {
+      consumer.close();
+      throw error;
+    }
+  }
+
+  subscribe(listener: UnitListener, options?: SubscribeOptions): () => void {
+    return this.#fanout.subscribe(listener, options);
+  }
+  /** The units since the last key frame, what viewers start with. */
+  gop(): GopSnapshot {
+    return this.#fanout.gop();
+  }
+  /** Hands out what waits for a picture, so that `gop()` and the next delivery join without overlap. */
+  settle(): void {
+    this.#fanout.settle();
+  }
+
+  /**
+   * Gives the packager that all viewers of one form share, made on first use and disposed of with its last user.
+   * The key must say all that the packager depends on, for example `rtsp:0,1:0-1,2-3`.
+   */
+  share<T extends Disposable>(key: string, make: () => T): { value: T; release: () => void } {
+    let entry = this.#shared.get(key);
+    if (entry === undefined) {
+      entry = { value: make(), users: 0 };
+      this.#shared.set(key, entry);
+    }
+    entry.users++;
+    const held = entry;
+    let released = false;
+    return {
+      // The key names the kind: two kinds under one key are a programming error that the outputs' tests would show.
+      value: held.value as T,
+      release: () => {
+        if (released) return;
+        released = true;
+        held.users--;
+        if (held.users > 0) return;
+        if (this.#shared.get(key) === held) this.#shared.delete(key);
+        held.value[Symbol.dispose]();
+      },
+    };
+  }
+
+  /** Replaces the sources. Those whose text is unchanged go on undisturbed, and viewers stay. */
+  setSources(specs: readonly SourceSpec[]): void {
+    const old = this.#producers;
+    const kept = new Set<Producer>();
+    this.#producers = specs.map((spec) => {
+      const same = old.find((producer) => producer.spec.text === spec.text && !kept.has(producer));
+      if (same === undefined) return this.#makeProducer(spec);
+      kept.add(same);
+      return same;
+    });
+    const gone = old.filter((producer) => !kept.has(producer));
+    for (const producer of gone) this.#retire(producer);
+    if (gone.length === 0 && kept.size === this.#producers.length) return;
+    if (this.#consumers.size > 0) void this.#reconnect();
+  }
+
+  /** A publisher (RTSP ANNOUNCE, WHIP) becomes a source for as long as `run` lasts. */
+  async publish(spec: SourceSpec, module: SourceModule): Promise<void> {
+    const producer = new Producer(this.#options.nextId(), spec, module, this, this.#log, this.#options.timing);
+    this.#producers = [producer, ...this.#producers];
+    const drop = (): void => {
+      this.#producers = this.#producers.filter((other) => other !== producer);
+      this.#retire(producer);
+    };
+    try {
+      await producer.start();
+    } catch (error) {
+      drop();
+      throw error;
+    }
+    this.#publishers.set(producer, drop);
+  }
+  readonly #publishers = new Map<Producer, () => void>();
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#linger);
+    this.#endConsumers(new HearthcamError('stream.removed', `stream "${this.name}" was removed`, { status: 404 }));
+    await Promise.all(this.#producers.map((producer) => producer.stop()));
+    this.#fanout.reset();
+  }
+
+  // What the producers say.
+
+  onDescribe(producer: Producer, description: SourceDescription): readonly boolean[] {
+    let timeline = this.#timeline.get(producer);
+    if (timeline === undefined) {
+      timeline = new Timeline();
+      this.#timeline.set(producer, timeline);
+    }
+    timeline.begin(description.tracks, description.sharedClock);
+    const before = this.#tracks;
+    const others = this.#producers.filter((other) => other !== producer && other.state === 'running');
+    const media = specParam(producer.spec, 'media');
+    const used = new Set<number>();
+    producer.trackIds = description.tracks.map((track) => {
+      if (media !== undefined && media !== track.kind) return -1;
+      const kindTaken = others.some((other) => other.trackIds.some((id) => this.#track(id)?.kind === track.kind));
+      if (kindTaken) return -1;
+      const same = this.#tracks.find(
+        (one) =>
+          one.kind === track.kind && one.codec === track.codec && !used.has(one.id) && !this.#owned(one.id, producer),
+      );
+      if (same !== undefined) {
+        used.add(same.id);
+        if (track.format !== null && same.format === null) same.format = track.format;
+        return same.id;
+      }
+      const made: Track = {
+        id: this.#nextTrackId++,
+        kind: track.kind,
+        codec: track.codec,
+        format: track.format,
+        bytes: 0,
+        units: 0,
+      };
+      used.add(made.id);
+      this.#tracks = [...this.#tracks, made];
+      return made.id;
+    });
+    this.#tracks = this.#tracks.filter((track) => used.has(track.id) || this.#owned(track.id, producer));
+    if (this.#tracks.length !== before.length || this.#tracks.some((track, index) => track !== before[index])) {
+      this.#endConsumersWithoutTracks();
+    }
+    return producer.trackIds.map((id) => id >= 0);
+  }
+
+  onUnit(producer: Producer, unit: SourceUnit): void {
+    const id = producer.trackIds[unit.track] ?? -1;
+    const track = this.#track(id);
+    const timeline = this.#timeline.get(producer);
+    if (track === undefined || timeline === undefined) return;
+    track.format = unit.format;
+    track.bytes += unit.data.length;
+    track.units++;
+    const nowMs = performance.now();
+    const depth = unit.format.kind === 'video' ? unit.format.reorderDepth : 0;
+    const time = timeline.map(unit.track, unit.ticks, unit.decodeTicks, depth, nowMs, Date.now());
+    const made: AccessUnit = {
+      trackId: id,
+      format: unit.format,
+      pts: time.pts,
+      dts: time.dts,
+      key: unit.key,
+      data: unit.data,
+      wallMs: time.wallMs,
+      arrivedMs: nowMs,
+    };
+    this.#fanout.push(made);
+  }
+
+  onFlush(): void {
+    this.#fanout.flush();
+  }
+
+  onSync(producer: Producer, track: number, ticks: number, ntpMs: number): void {
+    this.#timeline.get(producer)?.sync(track, ticks, ntpMs, performance.now(), Date.now());
+  }
+
+  onLost(producer: Producer): void {
+    this.#fanout.settle();
+    const drop = this.#publishers.get(producer);
+    if (drop !== undefined) {
+      this.#publishers.delete(producer);
+      drop();
+    }
+  }
+
+  #track(id: number): Track | undefined {
+    return this.#tracks.find((track) => track.id === id);
+  }
+
+  /** Whether a producer other than `except` gives the track. */
+  #owned(id: number, except: Producer): boolean {
+    return this.#producers.some((other) => other !== except && other.started && other.trackIds.includes(id));
+  }
+
+  #makeProducer(spec: SourceSpec): Producer {
+    const module = this.#options.findModule(spec);
+    return new Producer(this.#options.nextId(), spec, module, this, this.#log, this.#options.timing);
+  }
+
+  #retire(producer: Producer): void {
+    this.#publishers.delete(producer);
+    this.#timeline.delete(producer);
+    producer.stop().catch((error: unknown) => {
+      this.#log.warn(`stream "${this.name}": stopping a source failed`, { error: String(error) });
+    });
+  }
+
+  /** Starts sources in order until every want is met or there are none left. */
+  async #connect(request: ConsumerRequest): Promise<{ tracks: readonly Track[]; missing: readonly MediaWant[] }> {
+    let failure: unknown;
+    for (const producer of this.#producers) {
+      const now = negotiate(this.#tracks, request.wants);
+      if (now.missing.length === 0 && this.running) return now;
+      try {
+        await abortable(producer.start(), request.signal);
+      } catch (error) {
+        request.signal?.throwIfAborted();
+        failure ??= error;
+      }
+    }
+    const chosen = negotiate(this.#tracks, request.wants);
+    const enough = request.need === 'all' ? chosen.missing.length === 0 : chosen.tracks.length > 0;
+    if (enough) return chosen;
+    if (failure !== undefined && this.#tracks.length === 0) throw failure;
+    if (this.#producers.length === 0) {
+      throw new HearthcamError('stream.empty', `stream "${this.name}" has no source and nobody publishes to it`, {
+        status: 404,
+        hint: 'add a source to it in the configuration',
+      });
+    }
+    throw new HearthcamError('stream.codecs', describeMismatch(this.#tracks, request.wants), { status: 500 });
+  }
+
+  /** After a change of sources: gives the consumers that stayed what the new sources have. */
+  async #reconnect(): Promise<void> {
+    const wants = [...this.#consumers].flatMap((consumer) => consumer.wants);
+    try {
+      await this.#connect({ formatName: 'reload', protocol: '', remoteAddr: '', wants });
+    } catch (error) {
+      this.#log.warn(`stream "${this.name}": the new sources give nothing yet`, { error: String(error) });
+    }
+  }
+
+  #addConsumer(request: ConsumerRequest) {
+    clearTimeout(this.#linger);
+    this.#linger = undefined;
+    const consumer = {
+      id: this.#options.nextId(),
+      stream: this,
+      formatName: request.formatName,
+      protocol: request.protocol,
+      remoteAddr: request.remoteAddr,
+      ...(request.userAgent === undefined ? {} : { userAgent: request.userAgent }),
+      wants: request.wants,
+      onEnd: request.onEnd,
+      tracks: [] as readonly Track[],
+      missing: [] as readonly MediaWant[],
+      bytesSent: 0,
+      unitsSent: 0,
+      unitsDropped: 0,
+      close: (): void => {
+        if (!this.#consumers.delete(consumer)) return;
+        if (this.#consumers.size === 0) this.#beginLinger();
+      },
+    };
+    this.#consumers.add(consumer);
+    return consumer;
+  }
+
+  #beginLinger(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#linger);
+    this.#linger = setTimeout(() => {
+      for (const producer of this.#producers) {
+        if (this.#publishers.has(producer)) continue;
+        producer.stop().catch((error: unknown) => {
+          this.#log.warn(`stream "${this.name}": stopping a source failed`, { error: String(error) });
+        });
+      }
+      this.#fanout.reset();
+    }, this.#options.lingerMs).unref();
+  }
+
+  #endConsumers(reason: HearthcamError): void {
+    for (const consumer of [...this.#consumers]) {
+      consumer.close();
+      consumer.onEnd?.(reason);
+    }
+  }
+
+  #endConsumersWithoutTracks(): void {
+    for (const consumer of [...this.#consumers]) {
+      if (consumer.tracks.length === 0 || consumer.tracks.every((track) => this.#tracks.includes(track))) continue;
+      consumer.close();
+      consumer.onEnd?.(
+        new HearthcamError('stream.changed', `the camera of "${this.name}" changed its codecs: connect again`, {
+          status: 503,
+        }),
+      );
+    }
+  }
+}
+
+/** Waits for `promise`, but no longer than until `signal` is aborted. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
