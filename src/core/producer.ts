@@ -59,6 +59,7 @@ export class Producer {
   #ready = Promise.withResolvers<void>();
   #readySettled = false;
   #lastAliveMs = 0;
+  #wake: () => void = () => {};
 
   constructor(
     id: number,
@@ -80,14 +81,19 @@ export class Producer {
     return this.#scope !== undefined;
   }
 
-  /** Begins to connect. Resolves with the first description, rejects with the first failure (and goes on trying). */
+  /**
+   * Begins to connect, or dials at once when it was waiting to try again. Resolves when it is connected and described,
+   * rejects with the failure of the attempt that is under way (and goes on trying).
+   */
   start(): Promise<void> {
+    if (this.state === 'running') return Promise.resolve();
     if (this.#scope === undefined) {
       this.#scope = new Scope(`source of ${this.#owner.streamName}`);
-      this.#ready = Promise.withResolvers<void>();
-      this.#ready.promise.catch(() => {});
-      this.#readySettled = false;
+      this.#awaitOutcome();
       void this.#loop(this.#scope);
+    } else if (this.#readySettled) {
+      this.#awaitOutcome();
+      this.#wake();
     }
     return this.#ready.promise;
   }
@@ -121,7 +127,10 @@ export class Producer {
       }
       if (outcome.described && nowMs - startedMs > LIVED_MS) continue;
       this.state = 'waiting';
-      await scope.sleep(retryDelayMs(nowMs - lostAtMs, Math.random()));
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      await Promise.race([scope.sleep(retryDelayMs(nowMs - lostAtMs, Math.random())), woken]);
     }
   }
 
@@ -189,6 +198,12 @@ export class Producer {
       if (described) this.reconnects++;
       abort.abort();
     }
+  }
+
+  #awaitOutcome(): void {
+    this.#ready = Promise.withResolvers<void>();
+    this.#ready.promise.catch(() => {});
+    this.#readySettled = false;
   }
 
   #settle(error: unknown): void {

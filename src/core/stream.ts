@@ -337,8 +337,9 @@ export class Stream implements ProducerOwner {
     }
     const chosen = negotiate(this.#tracks, request.wants);
     const enough = request.need === 'all' ? chosen.missing.length === 0 : chosen.tracks.length > 0;
-    if (enough) return chosen;
-    if (failure !== undefined && this.#tracks.length === 0) throw failure;
+    // Tracks known from before the camera was lost are no promise: who comes now is told that it is away.
+    if (enough && this.running) return chosen;
+    if (failure !== undefined && (enough || this.#tracks.length === 0)) throw failure;
     if (this.#producers.length === 0) {
       throw new HearthcamError('stream.empty', `stream "${this.name}" has no source and nobody publishes to it`, {
         status: 404,
