@@ -4,6 +4,7 @@ import type { ZodType } from 'zod';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
 import type { VideoFormat } from './media.ts';
+import type { Preloads } from './preload.ts';
 import type { Scope } from './scope.ts';
 
 /** What somebody may do. Every route, WebSocket message and RTSP method names the one that it needs. */
@@ -86,6 +87,14 @@ export interface StillDecoder {
   still(request: StillRequest): Promise<Buffer>;
 }
 
+/** Which streams belong to one camera (`cameras:` of the configuration). */
+export interface Cameras {
+  /** Names of the streams of the camera that a stream belongs to, best picture first; at least the stream itself. */
+  variants(streamName: string): readonly string[];
+  /** Stream names by camera name. */
+  all(): Readonly<Record<string, readonly string[]>>;
+}
+
 /** What modules are given. Everything that touches the outside comes in through here. */
 export interface Env {
   readonly log: Log;
@@ -93,6 +102,8 @@ export interface Env {
   readonly routes: Routes;
   readonly access: AccessPolicy;
   readonly stills: StillDecoder;
+  readonly preloads: Preloads;
+  readonly cameras: Cameras;
   /** Version for humans and for `Server`/`User-Agent` lines, e.g. `hearthcam/0.1.0`. */
   readonly product: string;
 }

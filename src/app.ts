@@ -1,0 +1,120 @@
+import { ownerPolicy } from './access/policy.ts';
+import type { Cameras, Env, OutputModule, StillDecoder } from './core/contracts.ts';
+import { describeError, HearthcamError } from './core/errors.ts';
+import { Hub } from './core/hub.ts';
+import type { Log } from './core/log.ts';
+import { Preloads } from './core/preload.ts';
+import { Scope } from './core/scope.ts';
+import { type HttpOptions, HttpServer } from './http/server.ts';
+import { createSources } from './modules.ts';
+
+/** What the owner configured, parsed and complete with defaults. Made by `src/config`. */
+export interface AppConfig {
+  readonly api: Omit<HttpOptions, 'webRoot'>;
+  /** Sources by stream name, in the order of the file; an empty list is a stream that others publish to. */
+  readonly streams: Readonly<Record<string, readonly string[]>>;
+  /** Stream names of one camera, best first. */
+  readonly cameras: Readonly<Record<string, readonly string[]>>;
+  /** Query by stream name. */
+  readonly preload: Readonly<Record<string, string>>;
+  /** Sections of the modules by their key, as parsed by the module's own schema. */
+  readonly sections: Readonly<Record<string, unknown>>;
+}
+
+export interface AppOptions {
+  readonly config: AppConfig;
+  readonly log: Log;
+  /** Outputs and API modules; see `modules.ts`. */
+  readonly outputs: readonly OutputModule[];
+  /** Decodes stills in a process of its own. */
+  readonly createStills: (log: Log, scope: Scope) => StillDecoder;
+  readonly webRoot: string;
+  readonly product: string;
+}
+
+export interface App extends AsyncDisposable {
+  readonly hub: Hub;
+  readonly preloads: Preloads;
+  readonly http: HttpServer;
+  /** Takes over changed streams, cameras and preloads; only what changed is touched. */
+  apply(config: Pick<AppConfig, 'streams' | 'cameras' | 'preload'>): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The only place where the parts meet: builds them in order, and closes them in reverse. */
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, log } = options;
+  const scope = new Scope('hearthcam');
+  try {
+    const access = ownerPolicy();
+    let cameras = config.cameras;
+    const hub: Hub = new Hub({
+      log: log.child('streams'),
+      sources: createSources(
+        () => hub,
+        () => ownRtspPorts(config),
+      ),
+    });
+    scope.defer(() => hub.close());
+    const http = new HttpServer({ ...config.api, webRoot: options.webRoot }, access, log.child('api'), scope);
+    const preloads = new Preloads(hub, log.child('preload'), scope);
+    const stills = options.createStills(log.child('codec'), scope);
+    const pairing: Cameras = {
+      variants: (name) => Object.values(cameras).find((names) => names.includes(name)) ?? [name],
+      all: () => cameras,
+    };
+
+    let current: Pick<AppConfig, 'streams' | 'preload'> = { streams: {}, preload: {} };
+    const apply = async (next: Pick<AppConfig, 'streams' | 'cameras' | 'preload'>): Promise<void> => {
+      cameras = next.cameras;
+      for (const [name, sources] of Object.entries(next.streams)) {
+        try {
+          hub.set(name, sources);
+        } catch (error) {
+          log.child('streams').error(`stream "${name}": ${describeError(error)}`);
+        }
+      }
+      const removed = Object.keys(current.streams).filter((name) => !(name in next.streams));
+      const unloaded = Object.keys(current.preload).filter((name) => !(name in next.preload));
+      current = next;
+      for (const name of unloaded) preloads.delete(name);
+      await Promise.all(removed.map((name) => hub.remove(name)));
+      for (const [name, query] of Object.entries(next.preload)) preloads.set(name, query);
+    };
+
+    for (const output of options.outputs) {
+      const env: Env = {
+        log: log.child(output.name),
+        hub,
+        routes: http,
+        access,
+        stills,
+        preloads,
+        cameras: pairing,
+        product: options.product,
+      };
+      try {
+        await output.start(env, output.config === undefined ? undefined : config.sections[output.config.key], scope);
+      } catch (error) {
+        throw new HearthcamError('app.start', `${output.name} can't start`, { cause: error });
+      }
+    }
+    await apply(config);
+    await http.listen();
+    return { hub, preloads, http, apply, close: () => scope.close(), [Symbol.asyncDispose]: () => scope.close() };
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
+}
+
+/** Ports of our own RTSP server, by which a source that names it is recognised as a stream of ours. */
+function ownRtspPorts(config: AppConfig): readonly number[] {
+  const section = config.sections['rtsp'];
+  const listen =
+    typeof section === 'object' && section !== null && 'listen' in section && typeof section.listen === 'string'
+      ? section.listen
+      : ':8554';
+  const port = Number(/:(\d+)$/.exec(listen)?.[1]);
+  return Number.isInteger(port) ? [port] : [];
+}
