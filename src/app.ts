@@ -5,6 +5,7 @@ import { Hub } from './core/hub.ts';
 import type { Log } from './core/log.ts';
 import { Preloads } from './core/preload.ts';
 import { Scope } from './core/scope.ts';
+import type { SourceModule } from './core/source.ts';
 import { type HttpOptions, HttpServer } from './http/server.ts';
 import { createSources } from './modules.ts';
 
@@ -26,6 +27,8 @@ export interface AppOptions {
   readonly log: Log;
   /** Outputs and API modules; see `modules.ts`. */
   readonly outputs: readonly OutputModule[];
+  /** Kinds of sources besides those of `modules.ts`: the demo's and the tests' own. */
+  readonly sources?: readonly SourceModule[];
   /** Decodes stills in a process of its own. */
   readonly createStills: (log: Log, scope: Scope) => StillDecoder;
   readonly webRoot: string;
@@ -48,13 +51,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   try {
     const access = ownerPolicy();
     let cameras = config.cameras;
-    const hub: Hub = new Hub({
-      log: log.child('streams'),
-      sources: createSources(
-        () => hub,
-        () => ownRtspPorts(config),
-      ),
-    });
+    const known = createSources(
+      () => hub,
+      () => ownRtspPorts(config),
+    );
+    const hub: Hub = new Hub({ log: log.child('streams'), sources: [...known, ...(options.sources ?? [])] });
     scope.defer(() => hub.close());
     const http = new HttpServer({ ...config.api, webRoot: options.webRoot }, access, log.child('api'), scope);
     const preloads = new Preloads(hub, log.child('preload'), scope);
