@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { WireError } from './errors.ts';
 import { encodeIpcHead, IpcFields, IpcReader } from './ipc.ts';
 
-const runs = Number(process.env.FUZZ_RUNS ?? 300);
+const runs = Number(process.env['FUZZ_RUNS'] ?? 300);
 
 test('messages come out as they went in, however the socket cuts them', () => {
   fc.assert(
