@@ -5,7 +5,7 @@ import type { OutputModule, StillDecoder } from '../src/core/contracts.ts';
 import { HearthcamError } from '../src/core/errors.ts';
 import type { SourceModule } from '../src/core/source.ts';
 import { outputs as allOutputs } from '../src/modules.ts';
-import { memoryLog } from './memory-log.ts';
+import { MemoryLog } from './memory-log.ts';
 
 /** A TCP and UDP port that was free a moment ago. */
 export async function freePort(): Promise<number> {
@@ -34,7 +34,7 @@ export interface TestAppOptions {
 
 export interface TestApp extends AsyncDisposable {
   readonly app: App;
-  readonly log: ReturnType<typeof memoryLog>;
+  readonly log: MemoryLog;
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
   /** `ws://127.0.0.1:PORT/api/ws` */
@@ -47,7 +47,7 @@ export interface TestApp extends AsyncDisposable {
 /** The whole application in this process on free loopback ports. */
 export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
   const [api, rtsp, webrtc] = await Promise.all([freePort(), freePort(), freePort()]);
-  const log = memoryLog();
+  const log = new MemoryLog();
   const outputs = options.outputs ?? allOutputs;
   const defaults: Record<string, Record<string, unknown>> = {
     rtsp: { listen: `127.0.0.1:${rtsp}` },
