@@ -2,27 +2,29 @@ import type { AudioCodec, Codec, MediaKind, VideoCodec } from './media.ts';
 import type { MediaWant } from './negotiate.ts';
 
 /** go2rtc's names in queries (`?video=h264,h265&audio=aac`), compat.md 1.2 and 2. */
-const NAMES: Readonly<Record<string, Codec>> = {
-  h264: 'h264',
-  h265: 'h265',
-  hevc: 'h265',
-  av1: 'av1',
-  vp8: 'vp8',
-  vp9: 'vp9',
-  mjpeg: 'jpeg',
-  jpeg: 'jpeg',
-  aac: 'aac',
-  'mpeg4-generic': 'aac',
-  opus: 'opus',
-  pcma: 'pcma',
-  pcmu: 'pcmu',
-  pcm: 'l16',
-  pcml: 'l16',
-  l16: 'l16',
-  flac: 'flac',
-  mp3: 'mp3',
-  g722: 'g722',
-};
+const NAMES: ReadonlyMap<string, Codec> = new Map<string, Codec>(
+  Object.entries({
+    h264: 'h264',
+    h265: 'h265',
+    hevc: 'h265',
+    av1: 'av1',
+    vp8: 'vp8',
+    vp9: 'vp9',
+    mjpeg: 'jpeg',
+    jpeg: 'jpeg',
+    aac: 'aac',
+    'mpeg4-generic': 'aac',
+    opus: 'opus',
+    pcma: 'pcma',
+    pcmu: 'pcmu',
+    pcm: 'l16',
+    pcml: 'l16',
+    l16: 'l16',
+    flac: 'flac',
+    mp3: 'mp3',
+    g722: 'g722',
+  } satisfies Record<string, Codec>),
+);
 
 export const VIDEO_CODECS: readonly VideoCodec[] = ['h264', 'h265', 'av1', 'vp8', 'vp9', 'jpeg'];
 export const AUDIO_CODECS: readonly AudioCodec[] = [
@@ -58,7 +60,7 @@ function wantFrom(kind: MediaKind, value: string): MediaWant {
     .split(',')
     .filter((name) => name !== '');
   if (names.includes('all')) return { kind, codecs: 'any', all: true };
-  const codecs = names.map((name) => NAMES[name.split('/')[0] ?? '']).filter((codec) => codec !== undefined);
+  const codecs = names.map((name) => NAMES.get(name.split('/')[0] ?? '')).filter((codec) => codec !== undefined);
   if (names.length === 0 || names.includes('copy') || names.includes('any')) return { kind, codecs: 'any' };
   return { kind, codecs };
 }
