@@ -1,0 +1,4 @@
+export * from './auth.ts';
+export * from './message.ts';
+export * from './parser.ts';
+export * from './transport.ts';
