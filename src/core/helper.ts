@@ -1,0 +1,119 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Duplex, type Readable } from 'node:stream';
+import { childEntry } from './child.ts';
+import { describeError, HearthcamError } from './errors.ts';
+import { encodeIpcHead, IPC_FD, type IpcMessage, IpcReader } from './ipc.ts';
+import { type Log, LogLimiter } from './log.ts';
+
+export interface HelperOptions {
+  /** For the log, e.g. `codec process`. */
+  readonly name: string;
+  /** Folder of its program, see `childEntry`. */
+  readonly folder: string;
+  readonly log: Log;
+  /** Must parse the header. What it throws ends the process. */
+  readonly onMessage: (message: IpcMessage) => void;
+  /** Called once when the process is gone, whatever the reason. */
+  readonly onExit: (reason: HearthcamError) => void;
+}
+
+/** How long a process may take to end by itself after its socket was closed. */
+const END_MS = 1_000;
+const MAX_STDERR_LINE = 500;
+
+/**
+ * A process of ours that does work which must not endanger the server: native code, or much computing. It talks over
+ * a socket of its own (`ipc.ts`), what it writes to stderr becomes log lines, and it ends when that socket closes, so
+ * that it never outlives the server.
+ */
+export class HelperProcess implements AsyncDisposable {
+  readonly #options: HelperOptions;
+  readonly #child: ChildProcess;
+  readonly #socket: Duplex;
+  readonly #limiter = new LogLimiter(10_000);
+  readonly #gone = Promise.withResolvers<void>();
+  #reason: HearthcamError | undefined;
+  #exited = false;
+
+  /** Starts the process. A failure to start is reported by `onExit` like any other end. */
+  constructor(options: HelperOptions) {
+    this.#options = options;
+    this.#child = spawn(process.execPath, [childEntry(options.folder)], {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    });
+    const socket = this.#child.stdio[IPC_FD];
+    if (!(socket instanceof Duplex)) throw new HearthcamError('helper.start', `${options.name}: no socket to it`);
+    this.#socket = socket;
+    const reader = new IpcReader();
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of reader.push(chunk)) options.onMessage(message);
+      } catch (error) {
+        this.kill(new HearthcamError('helper.talk', `${options.name}: its answer makes no sense`, { cause: error }));
+      }
+    });
+    // A broken pipe is the process's end, which 'exit' reports with the reason.
+    socket.on('error', (error) => options.log.debug(`${options.name}: ${error.message}`));
+    if (this.#child.stderr !== null) this.#logLines(this.#child.stderr);
+    this.#child.once('error', (error) => this.#end(`can't run: ${error.message}`));
+    this.#child.once('exit', (code, signal) => this.#end(`ended (${signal ?? `exit code ${code ?? 0}`})`));
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Bytes that wait because the process does not read them. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  send(header: object, payload?: Buffer): void {
+    if (this.#exited || !this.#socket.writable) return;
+    this.#socket.cork();
+    this.#socket.write(encodeIpcHead(header, payload?.length ?? 0));
+    if (payload !== undefined && payload.length > 0) this.#socket.write(payload);
+    this.#socket.uncork();
+  }
+
+  /** Ends it at once, for the given reason. */
+  kill(reason: HearthcamError): void {
+    this.#reason ??= reason;
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Lets it end by itself, or ends it after a second. Resolves when it is gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#exited) return;
+    this.#reason ??= new HearthcamError('helper.closed', `${this.#options.name} was closed`);
+    this.#socket.end();
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), END_MS);
+    await this.#gone.promise;
+    clearTimeout(timer);
+  }
+
+  #end(how: string): void {
+    if (this.#exited) return;
+    this.#exited = true;
+    this.#socket.destroy();
+    this.#gone.resolve();
+    const reason = this.#reason ?? new HearthcamError('helper.died', `${this.#options.name} ${how}`, { status: 502 });
+    this.#options.onExit(reason);
+  }
+
+  #logLines(stderr: Readable): void {
+    const { log, name } = this.#options;
+    let rest = '';
+    stderr.setEncoding('utf8');
+    stderr.on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = (lines.pop() ?? '').slice(0, MAX_STDERR_LINE);
+      for (const line of lines) {
+        const repeated = line.trim() === '' ? null : this.#limiter.admit(line);
+        if (repeated === null) continue;
+        log.warn(`${name}: ${line.slice(0, MAX_STDERR_LINE)}`, repeated > 0 ? { repeated } : {});
+      }
+    });
+    stderr.on('error', (error) => log.debug(`${name}: ${describeError(error)}`));
+  }
+}
