@@ -1,0 +1,12 @@
+/** L16 (RFC 3551 §4.5.11): big-endian samples, interleaved. A last odd byte is left out. */
+export function decodeL16(data: Buffer): Int16Array {
+  const out = new Int16Array(data.length >> 1);
+  for (let at = 0; at < out.length; at++) out[at] = data.readInt16BE(at * 2);
+  return out;
+}
+
+export function encodeL16(samples: Int16Array): Buffer {
+  const out = Buffer.allocUnsafe(samples.length * 2);
+  for (let at = 0; at < samples.length; at++) out.writeInt16BE(samples[at] ?? 0, at * 2);
+  return out;
+}
