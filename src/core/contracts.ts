@@ -29,8 +29,11 @@ export interface Route {
   /** Fastify path, for example `/api/frame.jpeg` or `/api/recordings/:camera`. */
   readonly path: string;
   readonly right: Right;
-  /** Throws HearthcamError for a clear `status` + message; may reply itself (stream) through `reply.hijack()`. */
-  handler(request: FastifyRequest, reply: FastifyReply): unknown;
+  /**
+   * Throws HearthcamError for a clear `status` + message; may reply itself (stream) through `reply.hijack()`.
+   * `peer` has the route's right already; it is given for what needs a further one.
+   */
+  handler(request: FastifyRequest, reply: FastifyReply, peer: Peer): unknown;
 }
 
 /** One `/api/ws` connection (compat.md 1.5). */

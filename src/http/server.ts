@@ -83,7 +83,7 @@ export class HttpServer implements Routes {
         const peer = identifyPeer(request.raw, this.#options);
         if (!this.#access.allows(peer, route.right, querySrc(request)))
           return this.#deny(request, reply, peer.authenticated);
-        return route.handler(request, reply);
+        return route.handler(request, reply, peer);
       },
     });
   }
