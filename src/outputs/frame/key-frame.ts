@@ -1,0 +1,100 @@
+import { HearthcamError } from '../../core/errors.ts';
+import { type AccessUnit, isVideo, type VideoFormat } from '../../core/media.ts';
+import type { Consumer, ConsumerInfo, Stream } from '../../core/stream.ts';
+
+export interface KeyFrame {
+  readonly format: VideoFormat;
+  readonly data: Buffer;
+}
+
+/**
+ * Calls `use` with the key frame that a viewer who joins now would start with, waiting for the camera and its first
+ * one where there is none. When `use` can't do with it (throws what `unusable` accepts), the next one is tried.
+ * @throws HearthcamError 504 when there was none by the deadline, 5xx when the camera can't be reached
+ */
+export async function withKeyFrame<T>(
+  stream: Stream,
+  who: ConsumerInfo,
+  timeoutMs: number,
+  use: (frame: KeyFrame) => Promise<T>,
+  unusable: (error: unknown) => boolean,
+): Promise<T> {
+  const late = new HearthcamError('frame.timeout', `camera "${stream.name}" gave no key frame in ${timeoutMs} ms`, {
+    status: 504,
+    hint: 'is the camera on, and is its key frame interval shorter than this?',
+  });
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(late), timeoutMs);
+  let consumer: Consumer | undefined;
+  try {
+    consumer = await openConsumer(stream, who, deadline);
+    const trackId = consumer.tracks[0]?.id ?? -1;
+    const { signal } = deadline;
+    // What is kept of a camera that is away may be old; a still that claims to be live must not be.
+    const cached = stream.running ? usable(stream.gop().units[0], trackId) : undefined;
+    const first = cached ?? (await nextKeyFrame(stream, trackId, signal));
+    try {
+      return await count(consumer, first, use);
+    } catch (error) {
+      if (!unusable(error)) throw error;
+      return await count(consumer, await nextKeyFrame(stream, trackId, signal), use);
+    }
+  } finally {
+    clearTimeout(timer);
+    consumer?.close();
+  }
+}
+
+async function openConsumer(stream: Stream, who: ConsumerInfo, deadline: AbortController): Promise<Consumer> {
+  try {
+    return await stream.open({
+      ...who,
+      wants: [{ kind: 'video', codecs: 'any' }],
+      signal: deadline.signal,
+      onEnd: (reason) => deadline.abort(reason),
+    });
+  } catch (error) {
+    const known = error instanceof HearthcamError;
+    if (known && (error.status >= 500 || error.code.startsWith('stream.'))) throw error;
+    // A camera's 401 or 404 is not an answer about this request.
+    throw new HearthcamError('frame.camera', `camera "${stream.name}" can't be reached`, { cause: error, status: 502 });
+  }
+}
+
+async function count<T>(consumer: Consumer, unit: KeyFrame, use: (frame: KeyFrame) => Promise<T>): Promise<T> {
+  consumer.unitsSent++;
+  consumer.bytesSent += unit.data.length;
+  return use(unit);
+}
+
+function usable(unit: AccessUnit | undefined, trackId: number): KeyFrame | undefined {
+  if (unit === undefined || unit.trackId !== trackId || !unit.key || !isVideo(unit.format)) return undefined;
+  return { format: unit.format, data: unit.data };
+}
+
+function nextKeyFrame(stream: Stream, trackId: number, signal: AbortSignal): Promise<KeyFrame> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise<KeyFrame>((resolve, reject) => {
+    const end = (): void => {
+      unsubscribe();
+      signal.removeEventListener('abort', onAbort);
+    };
+    const onAbort = (): void => {
+      end();
+      reject(signal.reason);
+    };
+    const unsubscribe = stream.subscribe(
+      (units) => {
+        for (const unit of units) {
+          const found = usable(unit, trackId);
+          if (found === undefined) continue;
+          end();
+          resolve(found);
+          return;
+        }
+      },
+      { immediate: true },
+    );
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
