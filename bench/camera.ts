@@ -1,6 +1,6 @@
 /**
  * The camera of the benchmark: a bare RTSP/TCP server that loops pre-encoded media in real time, one write per picture,
- * and stamps each picture. It shares no code with the server under test. `node bench/camera.ts [gopS]` prints its port.
+ * and stamps each picture. It shares no code with the server under test. `node bench/camera.ts [gopS] [port]` prints its port.
  */
 import { createServer, type Socket } from 'node:net';
 import { benchMedia, FPS } from './lib/media.ts';
@@ -139,7 +139,7 @@ function tick(): void {
   setTimeout(tick, Math.max(0, startedMs + (count * 1000) / FPS - performance.now()));
 }
 
-server.listen(0, '127.0.0.1', () => {
+server.listen(Number(process.argv[3] ?? 0), '127.0.0.1', () => {
   const address = server.address();
   console.log(typeof address === 'object' && address !== null ? address.port : 0);
   tick();

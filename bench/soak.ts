@@ -1,0 +1,98 @@
+/**
+ * `npm run soak [-- --minutes 30]`: four cameras that drop and come back, viewers of every kind that come and go, some
+ * of which stop reading. Prints memory and open files as it goes, and fails when something grew.
+ */
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { cpuSeconds, Program, processTree, residentMb } from './lib/process.ts';
+import { BenchServer, freePort } from './lib/server.ts';
+import { median } from './lib/stats.ts';
+
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: '30' } } });
+const minutes = Number(values.minutes);
+const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** How much more the last third may hold than the middle third. */
+const GROWTH_LIMIT = 1.1;
+const GROWTH_SLACK_MB = 8;
+
+function openFiles(root: number): number {
+  let count = 0;
+  for (const pid of processTree(root)) {
+    try {
+      count += readdirSync(`/proc/${pid}/fd`).length;
+    } catch {
+      // It ended between the listing and the look.
+    }
+  }
+  return count;
+}
+
+/** A camera whose plug is pulled for a moment every half minute or so. */
+async function unreliableCamera(port: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await using camera = new Program(process.execPath, [here('camera.ts'), '2', String(port)]);
+    await camera.line();
+    await wait(20_000 + Math.random() * 20_000);
+    camera.child.kill('SIGKILL');
+    await wait(Math.random() * 3_000);
+  }
+}
+
+/** Viewers of a kind come in groups and leave together. */
+async function visitors(server: BenchServer, kind: string, url: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const count = 1 + Math.floor(Math.random() * 10);
+    await using group = new Program(process.execPath, [here('load.ts'), kind, url, String(count), '600']);
+    if (Math.random() < 0.3) {
+      // Some stop reading for a while, as a suspended laptop does.
+      await wait(3_000);
+      group.child.kill('SIGSTOP');
+      await wait(15_000 * Math.random());
+      group.child.kill('SIGCONT');
+    }
+    await wait(3_000 + Math.random() * 15_000);
+  }
+  void server;
+}
+
+const stop = new AbortController();
+const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+const cameras = ports.map((port) => unreliableCamera(port, stop.signal));
+const streams = Object.fromEntries(ports.map((port, index) => [`cam${index}`, `rtsp://127.0.0.1:${port}/main`]));
+await using server = await BenchServer.start(streams, ['cam0', 'cam1']);
+const groups = [0, 1, 2, 3].flatMap((index) => [
+  visitors(server, 'rtsp', server.rtsp(`cam${index}`), stop.signal),
+  visitors(server, 'mse', `${server.api.replace('http', 'ws')}/api/ws?src=cam${index}`, stop.signal),
+  visitors(server, 'hls', `${server.api}/api/stream.m3u8?src=cam${index}`, stop.signal),
+]);
+
+const samples: { mb: number; files: number }[] = [];
+const endMs = performance.now() + minutes * 60_000;
+while (performance.now() < endMs) {
+  await wait(Math.min(10_000, (minutes * 60_000) / 30));
+  const sample = { mb: residentMb(server.program.pid), files: openFiles(server.program.pid) };
+  samples.push(sample);
+  console.log(
+    `${sample.mb.toFixed(0)} MB, ${sample.files} open files, ${cpuSeconds(server.program.pid).toFixed(1)} s of CPU`,
+  );
+}
+stop.abort();
+
+const third = Math.floor(samples.length / 3);
+const middle = samples.slice(third, 2 * third);
+const last = samples.slice(2 * third);
+const grown = (pick: (sample: { mb: number; files: number }) => number): [number, number] => [
+  median(middle.map(pick)),
+  median(last.map(pick)),
+];
+const [middleMb, lastMb] = grown((sample) => sample.mb);
+const [middleFiles, lastFiles] = grown((sample) => sample.files);
+console.log(`memory ${middleMb.toFixed(0)} → ${lastMb.toFixed(0)} MB, open files ${middleFiles} → ${lastFiles}`);
+const bad = lastMb > middleMb * GROWTH_LIMIT + GROWTH_SLACK_MB || lastFiles > middleFiles * 1.5 + 20;
+console.log(bad ? 'something grows' : 'nothing grows');
+await Promise.allSettled([...cameras, ...groups]);
+await server[Symbol.asyncDispose]();
+process.exit(bad ? 1 : 0);
