@@ -95,18 +95,27 @@ function change(text: string, { value, text: edit, document: editDocument }: Cha
   if (wanted === before || isDeepStrictEqual(wanted, before)) return text;
   const edited = edit(tokenised.text, document);
   if (edited !== undefined && gives(edited, wanted)) return untokenise(edited, tokenised.references);
-  editDocument(document);
-  const written = document.toString({ lineWidth: 0, flowCollectionPadding: false, ...layoutOf(tokenised.text) });
-  if (!gives(written, wanted)) {
-    throw new HearthcamError(
-      'config.layout',
-      'the configuration file is laid out in a way that can not be changed here',
-      {
-        hint: 'write it with one key on each line, or edit it by hand',
-      },
-    );
+  let written: string;
+  try {
+    editDocument(document);
+    written = document.toString({ lineWidth: 0, flowCollectionPadding: false, ...layoutOf(tokenised.text) });
+  } catch (error) {
+    throw unchangeable(error);
   }
+  if (!gives(written, wanted)) throw unchangeable(undefined);
   return untokenise(written, tokenised.references);
+}
+
+/** For example an entry with an anchor (`&name`) that others refer to. */
+function unchangeable(cause: unknown): HearthcamError {
+  return new HearthcamError(
+    'config.layout',
+    'the configuration file is laid out in a way that can not be changed here',
+    {
+      cause,
+      hint: 'edit it by hand, or write it with one key on each line and without anchors',
+    },
+  );
 }
 
 function readRoot(text: string, what: string): { document: Document.Parsed; value: ConfigMap } {
