@@ -1,0 +1,224 @@
+import type { ServerAddress } from './logic/address.ts';
+import type { MediaWish } from './logic/codecs.ts';
+import { type Action, Director, type Status } from './logic/director.ts';
+import { ModeMemory } from './logic/memory.ts';
+import type { Mode } from './logic/modes.ts';
+import type { Reason } from './logic/reasons.ts';
+import { Stage } from './stage.ts';
+import { HlsTransport, hlsSupported } from './transports/hls.ts';
+import { MjpegTransport, mjpegSupported } from './transports/mjpeg.ts';
+import { MseTransport, mseSupported } from './transports/mse.ts';
+import type { MediaInfo, Transport, TransportOptions } from './transports/transport.ts';
+import { WebRtcTransport, webrtcSupported } from './transports/webrtc.ts';
+
+const TICK_MS = 200;
+const LATENCY_MS = 1_000;
+
+export interface SessionOptions {
+  readonly server: ServerAddress;
+  readonly src: string;
+  readonly modes: readonly Mode[];
+  readonly media: MediaWish;
+  readonly iceServers: readonly RTCIceServer[];
+  readonly onChange: (session: Session) => void;
+  /** Another mode's picture is shown from now on; or the same mode's after a reconnect. */
+  readonly onShow: (mode: Mode, previous: Mode | null) => void;
+  readonly onLatency: (latencyS: number, mode: Mode) => void;
+  readonly onFailure: (mode: Mode, reason: Reason) => void;
+}
+
+const FACTORIES: Readonly<Record<Mode, { supported(): boolean; make(options: TransportOptions): Transport }>> = {
+  webrtc: { supported: webrtcSupported, make: (options) => new WebRtcTransport(options) },
+  mse: { supported: mseSupported, make: (options) => new MseTransport(options) },
+  hls: { supported: hlsSupported, make: (options) => new HlsTransport(options) },
+  mjpeg: { supported: mjpegSupported, make: (options) => new MjpegTransport(options) },
+};
+
+function storage(): Storage | null {
+  try {
+    return globalThis.localStorage;
+  } catch {
+    // Blocked for this page (third-party frame, strict privacy settings).
+    return null;
+  }
+}
+
+/** One stream being played: carries out what the `Director` decides, with real transports on a `Stage`. */
+export class Session {
+  readonly stage = new Stage();
+  readonly #options: SessionOptions;
+  readonly #director: Director;
+  readonly #transports = new Map<number, Transport>();
+  readonly #media = new Map<number, MediaInfo>();
+  #shown: { readonly id: number; readonly mode: Mode } | null = null;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #latencyAtMs = 0;
+  #latencyS: number | null = null;
+  #muted = true;
+  #volume = 1;
+  #lastStatus = '';
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    const supported = options.modes.filter((mode) => FACTORIES[mode].supported());
+    const memory = new ModeMemory(`${options.server.text}|${options.src}`, storage(), () => Date.now());
+    this.#director = new Director(supported.length > 0 ? supported : options.modes, memory);
+  }
+
+  get status(): Status {
+    return this.#director.status;
+  }
+  /** Seconds behind the camera, null while unknown. */
+  get latencyS(): number | null {
+    return this.#latencyS;
+  }
+  get media(): MediaInfo | null {
+    return this.#shown === null ? null : (this.#media.get(this.#shown.id) ?? null);
+  }
+  get mode(): Mode | null {
+    return this.#shown?.mode ?? null;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
+    this.#do(this.#director.start(performance.now()));
+  }
+
+  /** Leaves the network; the last picture stays. */
+  pause(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#do(this.#director.stop());
+  }
+
+  close(): void {
+    this.pause();
+    for (const transport of this.#transports.values()) transport.stop();
+    this.#transports.clear();
+    this.#media.clear();
+    this.#shown = null;
+    this.stage.clear();
+  }
+
+  setVisible(visible: boolean): void {
+    this.#do(this.#director.setVisible(visible, performance.now()));
+    if (visible) this.#shownTransport()?.goLive();
+  }
+
+  goLive(): void {
+    this.#shownTransport()?.goLive();
+  }
+
+  retryNow(): void {
+    this.#do(this.#director.retryNow(performance.now()));
+  }
+
+  setSound(muted: boolean, volume: number): void {
+    this.#muted = muted;
+    this.#volume = volume;
+    const picture = this.stage.shown;
+    if (!(picture instanceof HTMLVideoElement)) return;
+    picture.volume = volume;
+    picture.muted = muted;
+    if (picture.paused) this.#shownTransport()?.goLive();
+  }
+
+  #shownTransport(): Transport | undefined {
+    return this.#shown === null ? undefined : this.#transports.get(this.#shown.id);
+  }
+
+  #tick(): void {
+    const nowMs = performance.now();
+    this.#do(this.#director.tick(nowMs));
+    if (nowMs - this.#latencyAtMs < LATENCY_MS) return;
+    this.#latencyAtMs = nowMs;
+    const shown = this.#shown;
+    const transport = this.#shownTransport();
+    if (shown === null || transport === undefined || this.status.phase !== 'playing') return;
+    transport
+      .latencyS()
+      .then((latencyS) => {
+        if (this.#shown !== shown || latencyS === null) return;
+        this.#latencyS = latencyS;
+        this.#options.onLatency(latencyS, shown.mode);
+        this.#options.onChange(this);
+      })
+      .catch(() => {
+        // The connection was closed while it was asked.
+      });
+  }
+
+  #do(actions: readonly Action[]): void {
+    for (const action of actions) {
+      if (action.kind === 'open') this.#open(action.id, action.mode);
+      else if (action.kind === 'show') this.#show(action.id, action.mode);
+      else this.#close(action.id);
+    }
+    const status = this.status;
+    const text = `${status.phase}|${status.mode}|${status.reason?.text}`;
+    if (text === this.#lastStatus) return;
+    this.#lastStatus = text;
+    this.#options.onChange(this);
+  }
+
+  #open(id: number, mode: Mode): void {
+    const { server, src, media, iceServers } = this.#options;
+    const transport = FACTORIES[mode].make({
+      server,
+      src,
+      media,
+      iceServers,
+      events: {
+        frame: () => this.#do(this.#director.frame(id, performance.now())),
+        failed: (reason) => {
+          transport.stop();
+          this.#options.onFailure(mode, reason);
+          this.#do(this.#director.failed(id, reason, performance.now()));
+        },
+        media: (info) => {
+          this.#media.set(id, info);
+          if (this.#shown?.id === id) this.#options.onChange(this);
+        },
+      },
+    });
+    this.#transports.set(id, transport);
+    this.stage.add(id, transport.element);
+    transport.start();
+  }
+
+  #show(id: number, mode: Mode): void {
+    const previous = this.#shown;
+    const old = this.stage.shown;
+    this.#shown = { id, mode };
+    this.#latencyS = null;
+    this.#latencyAtMs = performance.now() - LATENCY_MS + 2 * TICK_MS;
+    this.stage.show(id);
+    this.setSound(this.#muted, this.#volume);
+    if (old instanceof HTMLVideoElement) {
+      const wasFloating = pictureInPicture(old);
+      old.muted = true;
+      const picture = this.stage.shown;
+      if (wasFloating && picture instanceof HTMLVideoElement) {
+        // Allowed without a click while another picture floats already (Picture-in-Picture §3.1).
+        picture.requestPictureInPicture().catch(() => {
+          // The window closes then, and the picture goes on in the page.
+        });
+      }
+    }
+    this.#options.onShow(mode, previous?.mode ?? null);
+    this.#options.onChange(this);
+  }
+
+  #close(id: number): void {
+    this.#transports.get(id)?.stop();
+    this.stage.remove(id);
+    if (this.#shown?.id === id) return;
+    this.#transports.delete(id);
+    this.#media.delete(id);
+  }
+}
+
+function pictureInPicture(video: HTMLVideoElement): boolean {
+  const root = video.getRootNode();
+  return (root instanceof ShadowRoot || root instanceof Document) && root.pictureInPictureElement === video;
+}
