@@ -51,6 +51,27 @@ test('a camera that drops is redialled at once; viewers stay and times go on by 
   assert.equal(viewer.ended(), undefined);
 });
 
+test('after a reconnect in the middle of a GOP viewers are given nothing that they cannot decode', async () => {
+  const source = scriptedSource('cam');
+  await using test = makeTestHub({ sources: [source.module], streams: { porch: ['cam://1'] } });
+  const opening = collect(test.hub.require('porch'));
+  const first = await connection(source, 0);
+  first.describe();
+  using viewer = await opening;
+  first.picture(0, true);
+  first.end();
+  const second = await connection(source, 1);
+  second.describe();
+  second.picture(0, false);
+  second.picture(50, true);
+  second.picture(100, false);
+  const units = await viewer.wait('video', 3);
+  assert.deepEqual(
+    units.map((unit) => unit.key),
+    [true, true, false],
+  );
+});
+
 test('a camera that goes silent is redialled after the stall time', async () => {
   const source = scriptedSource('cam');
   await using test = makeTestHub({

@@ -223,6 +223,8 @@ export class Stream implements ProducerOwner {
       this.#timeline.set(producer, timeline);
     }
     timeline.begin(description.tracks, description.sharedClock);
+    // Pictures before the first key frame of a connection refer to some that nobody has.
+    producer.awaitsKey = true;
     const before = this.#tracks;
     const others = this.#producers.filter((other) => other !== producer && other.state === 'running');
     const media = specParam(producer.spec, 'media');
@@ -264,6 +266,10 @@ export class Stream implements ProducerOwner {
     const track = this.#track(id);
     const timeline = this.#timeline.get(producer);
     if (track === undefined || timeline === undefined) return;
+    if (unit.format.kind === 'video' && producer.awaitsKey) {
+      if (!unit.key) return;
+      producer.awaitsKey = false;
+    }
     track.format = unit.format;
     track.bytes += unit.data.length;
     track.units++;
