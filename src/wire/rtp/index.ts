@@ -1,0 +1,5 @@
+export * from './header.ts';
+export * from './receiver.ts';
+export * from './reorder.ts';
+export * from './rtcp.ts';
+export * from './unwrap.ts';
