@@ -40,7 +40,8 @@ class Card {
     this.#state.textContent = STATES[info.state];
     const viewers = info.viewers === 0 ? [] : [info.viewers === 1 ? '1 viewer' : `${info.viewers} viewers`];
     const known = [...info.facts, ...viewers].join(' · ');
-    this.#facts.textContent = known === '' ? (info.state === 'idle' ? 'Connects when somebody looks' : ' ') : known;
+    const otherwise = info.state === 'idle' ? 'Connects when somebody looks' : 'Waiting for the first picture';
+    this.#facts.textContent = info.state === 'error' ? info.reason : known === '' ? otherwise : known;
     this.#still.update(info);
   }
 

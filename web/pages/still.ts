@@ -1,6 +1,6 @@
+import { reasonFromHttp } from '../player/logic/reasons.ts';
 import { el, encode } from './dom.ts';
 import type { StreamInfo } from './logic/streams.ts';
-import { reasonFromHttp } from '../player/logic/reasons.ts';
 
 /** Between two stills, by the stream's state: asking for one connects to a camera that is idle. */
 const EVERY_MS: Readonly<Record<StreamInfo['state'], number>> = { live: 4_000, idle: 30_000, error: 15_000 };

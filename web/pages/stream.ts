@@ -24,6 +24,10 @@ for (const name of names) {
 }
 if (names.length === 0) {
   const problem = byId('problem');
-  problem.append('Which stream? Add ?src= and its name to the address, or ', el('a', { href: './' }, 'choose one'), '.');
+  problem.append(
+    'Which stream? Add ?src= and its name to the address, or ',
+    el('a', { href: './' }, 'choose one'),
+    '.',
+  );
   problem.hidden = false;
 }

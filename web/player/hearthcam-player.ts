@@ -230,11 +230,19 @@ export class HearthcamPlayer extends LitElement {
   toggleFullscreen(): void {
     const picture = this.picture;
     const refused = (error: unknown): void => {
-      this.#emit('error', { mode: this.playingMode ?? 'mse', reason: `no full screen: ${String(error)}`, kind: 'unsupported' });
+      this.#emit('error', {
+        mode: this.playingMode ?? 'mse',
+        reason: `no full screen: ${String(error)}`,
+        kind: 'unsupported',
+      });
     };
     if (document.fullscreenElement !== null) document.exitFullscreen().catch(refused);
     else if ('requestFullscreen' in this) this.requestFullscreen().catch(refused);
-    else if (picture !== null && 'webkitEnterFullscreen' in picture && typeof picture.webkitEnterFullscreen === 'function') {
+    else if (
+      picture !== null &&
+      'webkitEnterFullscreen' in picture &&
+      typeof picture.webkitEnterFullscreen === 'function'
+    ) {
       // iPhones can do it for videos only.
       picture.webkitEnterFullscreen();
     }

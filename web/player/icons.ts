@@ -1,4 +1,4 @@
-import { svg, type SVGTemplateResult } from 'lit';
+import { type SVGTemplateResult, svg } from 'lit';
 
 /** 24×24 outline icons, drawn for this player. */
 const path = (d: string): SVGTemplateResult => svg`<path d=${d} />`;

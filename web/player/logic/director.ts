@@ -117,7 +117,8 @@ export class Director {
     if (this.#shown !== null && !this.#lost && !this.#stalled) {
       return { phase: 'playing', mode, reason: null, retryAtMs: null };
     }
-    const reason = bestReason(this.#failures.values()) ?? this.#reason;
+    const known = this.#reason === null ? [] : [this.#reason];
+    const reason = bestReason([...this.#failures.values(), ...known]);
     if (retryAtMs !== null) return { phase: 'waiting', mode, reason, retryAtMs };
     return { phase: this.#shown === null ? 'starting' : 'stalled', mode, reason, retryAtMs: null };
   }
@@ -366,6 +367,7 @@ export class Director {
 
   /** Everything was tried in vain. */
   #wait(nowMs: number): void {
+    this.#reason = bestReason(this.#failures.values()) ?? this.#reason;
     if (this.#shown !== null && !this.#lost) {
       // Still connected: the picture comes back by itself when the camera does, so looking elsewhere can take its time.
       this.#cause = 'stall';

@@ -1,13 +1,16 @@
 import type Hls from 'hls.js';
-import { type Reason, reasonFromHttp } from '../logic/reasons.ts';
 import { watchFrames } from '../frames.ts';
+import { type Reason, reasonFromHttp } from '../logic/reasons.ts';
 import { makeVideo, play, type Transport, type TransportOptions } from './transport.ts';
 
 const MIME = 'application/vnd.apple.mpegurl';
 
 /** Apple's player knows LL-HLS. Chromium's own, since 142, plays HLS seconds late: there hls.js does it better. */
 function applePlays(): boolean {
-  return 'webkitSetPresentationMode' in HTMLVideoElement.prototype && document.createElement('video').canPlayType(MIME) !== '';
+  return (
+    'webkitSetPresentationMode' in HTMLVideoElement.prototype &&
+    document.createElement('video').canPlayType(MIME) !== ''
+  );
 }
 
 function mediaSources(): boolean {
@@ -76,7 +79,10 @@ export class HlsTransport implements Transport {
 
   #startNative(url: string): void {
     this.element.addEventListener('error', () => {
-      this.#explain(url, { kind: 'unsupported', text: this.element.error?.message || 'the browser can’t play this picture' });
+      this.#explain(url, {
+        kind: 'unsupported',
+        text: this.element.error?.message || 'the browser can’t play this picture',
+      });
     });
     this.element.addEventListener('loadedmetadata', () => {
       this.#options.events.media({ hasAudio: true, codecs: '' });
@@ -114,7 +120,9 @@ export class HlsTransport implements Transport {
     hls.on(HlsJs.Events.BUFFER_CODECS, (_event, data) => {
       this.#options.events.media({
         hasAudio: data.audio !== undefined || data.audiovideo?.codec?.includes('mp4a') === true,
-        codecs: [data.video?.codec, data.audio?.codec, data.audiovideo?.codec].filter((one) => one !== undefined).join(),
+        codecs: [data.video?.codec, data.audio?.codec, data.audiovideo?.codec]
+          .filter((one) => one !== undefined)
+          .join(),
       });
     });
     hls.on(HlsJs.Events.ERROR, (_event, data) => {

@@ -49,7 +49,10 @@ export class MjpegTransport implements Transport {
     const dialedMs = performance.now();
     let response: Response;
     try {
-      response = await fetch(server.http('api/stream.mjpeg', { src }), { signal: this.#abort.signal, cache: 'no-store' });
+      response = await fetch(server.http('api/stream.mjpeg', { src }), {
+        signal: this.#abort.signal,
+        cache: 'no-store',
+      });
     } catch {
       this.#fail({ kind: 'network', text: 'the server can’t be reached' });
       return;

@@ -1,7 +1,7 @@
-import { mimeHasAudio, offerCodecs } from '../logic/codecs.ts';
-import { LiveEdge, type LiveAdvice, type Range, trimRange } from '../logic/live-edge.ts';
-import { type Reason, reasonFromWs } from '../logic/reasons.ts';
 import { watchFrames } from '../frames.ts';
+import { mimeHasAudio, offerCodecs } from '../logic/codecs.ts';
+import { type LiveAdvice, LiveEdge, type Range, trimRange } from '../logic/live-edge.ts';
+import { type Reason, reasonFromWs } from '../logic/reasons.ts';
 import { makeVideo, play, type Transport, type TransportOptions } from './transport.ts';
 
 /** iPhones (iOS 17.1) have only the managed form: the same interface, with `streaming` hints that live needs not. */
@@ -111,7 +111,8 @@ export class MseTransport implements Transport {
     if (data instanceof ArrayBuffer) {
       this.#queue.push(data);
       this.#queueBytes += data.byteLength;
-      if (this.#queueBytes > MAX_QUEUE_BYTES) this.#fail({ kind: 'ended', text: 'the browser takes the picture too slowly' });
+      if (this.#queueBytes > MAX_QUEUE_BYTES)
+        this.#fail({ kind: 'ended', text: 'the browser takes the picture too slowly' });
       else this.#append();
       return;
     }
@@ -171,7 +172,8 @@ export class MseTransport implements Transport {
       this.#queue = [data];
       this.#queueBytes = data.byteLength;
       const range = trimRange(this.#ranges(), this.element.currentTime, 2, 0.5);
-      if (range === null) this.#fail({ kind: 'unsupported', text: 'the picture is too large for this browser’s buffer' });
+      if (range === null)
+        this.#fail({ kind: 'unsupported', text: 'the picture is too large for this browser’s buffer' });
       else buffer.remove(range.startS, range.endS);
     }
   }

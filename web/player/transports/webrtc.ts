@@ -1,5 +1,5 @@
-import { type Reason, reasonFromHttp } from '../logic/reasons.ts';
 import { watchFrames } from '../frames.ts';
+import { type Reason, reasonFromHttp } from '../logic/reasons.ts';
 import { makeVideo, play, type Transport, type TransportOptions } from './transport.ts';
 
 export function webrtcSupported(): boolean {
