@@ -1,9 +1,12 @@
 import { HearthcamError } from '../../core/errors.ts';
-import type { Codec } from '../../core/media.ts';
 import { AacDepacketizer } from '../aac/depacketizer.ts';
 import { LatmDepacketizer } from '../aac/latm-depacketizer.ts';
+import { Av1Depacketizer } from '../av1/depacketizer.ts';
 import { H264Depacketizer } from '../h264/depacketizer.ts';
 import { H265Depacketizer } from '../h265/depacketizer.ts';
+import { JpegDepacketizer } from '../jpeg/depacketizer.ts';
+import { Vp8Depacketizer } from '../vp8/depacketizer.ts';
+import { Vp9Depacketizer } from '../vp9/depacketizer.ts';
 import { type Depacketizer, fmtpValue, type OnUnit, type RtpMedia } from './depacketize.ts';
 import { Mp3Depacketizer } from './mp3.ts';
 import type { OnProblem } from './nal-assembler.ts';
@@ -11,35 +14,6 @@ import { PlainDepacketizer } from './plain-depacketizer.ts';
 
 export type { DepacketizedUnit, Depacketizer, OnUnit, RtpMedia } from './depacketize.ts';
 export type { MediaProblem, OnProblem } from './nal-assembler.ts';
-
-/** Codecs by the encoding name of an rtpmap, lower case. */
-const ENCODINGS: ReadonlyMap<string, Codec> = new Map([
-  ['h264', 'h264'],
-  ['h265', 'h265'],
-  ['hevc', 'h265'],
-  ['av1', 'av1'],
-  ['vp8', 'vp8'],
-  ['vp9', 'vp9'],
-  ['jpeg', 'jpeg'],
-  ['mpeg4-generic', 'aac'],
-  ['mp4a-latm', 'aac'],
-  ['opus', 'opus'],
-  ['multiopus', 'opus'],
-  ['pcma', 'pcma'],
-  ['pcmu', 'pcmu'],
-  ['l16', 'l16'],
-  ['mpa', 'mp3'],
-  ['g722', 'g722'],
-  ['g726-16', 'g726'],
-  ['g726-24', 'g726'],
-  ['g726-32', 'g726'],
-  ['g726-40', 'g726'],
-]);
-
-/** The codec of an rtpmap's encoding name; undefined when we don't carry it. */
-export function codecOfEncoding(encoding: string): Codec | undefined {
-  return ENCODINGS.get(encoding.toLowerCase());
-}
 
 /**
  * Makes what turns the RTP payloads of one medium into access units.
@@ -64,8 +38,18 @@ export function createDepacketizer(media: RtpMedia, onUnit: OnUnit, onProblem: O
       return new PlainDepacketizer(media.codec, media, onUnit, onProblem);
     case 'mp3':
       return new Mp3Depacketizer(media, onUnit, onProblem);
+    case 'jpeg':
+      return new JpegDepacketizer(media, onUnit, onProblem);
+    case 'av1':
+      return new Av1Depacketizer(media, onUnit, onProblem);
+    case 'vp8':
+      return new Vp8Depacketizer(media, onUnit, onProblem);
+    case 'vp9':
+      return new Vp9Depacketizer(media, onUnit, onProblem);
+    case 'flac':
+      throw new HearthcamError('rtp.codec', 'FLAC has no RTP payload format');
     default:
-      throw new HearthcamError('rtp.codec', `${media.codec} over RTP is not supported`);
+      return media.codec satisfies never;
   }
 }
 

@@ -51,7 +51,7 @@ export class Slab {
     return at;
   }
   patchU32(at: number, value: number): void {
-    this.#chunk.writeUInt32BE(value, this.#start + at);
+    this.#chunk.writeUInt32BE(value >>> 0, this.#start + at);
   }
 
   byte(at: number): number {
