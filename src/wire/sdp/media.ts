@@ -1,50 +1,14 @@
-import type { AudioCodec, Codec, VideoCodec } from '../../core/media.ts';
-import type { RtpMedia } from '../codecs/depacketize.ts';
+import type { Codec } from '../../core/media.ts';
+import { codecOfEncoding, type RtpMedia } from '../codecs/depacketizer.ts';
 import type { SdpFormat, SdpMedia } from './parse.ts';
 
-const VIDEO: Readonly<Record<string, VideoCodec>> = {
-  H264: 'h264',
-  H265: 'h265',
-  HEVC: 'h265',
-  JPEG: 'jpeg',
-  AV1: 'av1',
-  VP8: 'vp8',
-  VP9: 'vp9',
-};
-const AUDIO: Readonly<Record<string, AudioCodec>> = {
-  'MPEG4-GENERIC': 'aac',
-  'MP4A-LATM': 'aac',
-  OPUS: 'opus',
-  PCMA: 'pcma',
-  PCMU: 'pcmu',
-  L16: 'l16',
-  FLAC: 'flac',
-  MPA: 'mp3',
-  'MPA-ROBUST': 'mp3',
-  G722: 'g722',
-  G726: 'g726',
-  'G726-16': 'g726',
-  'G726-24': 'g726',
-  'G726-32': 'g726',
-  'G726-40': 'g726',
-  'AAL2-G726-16': 'g726',
-  'AAL2-G726-24': 'g726',
-  'AAL2-G726-32': 'g726',
-  'AAL2-G726-40': 'g726',
-};
-
-/** The codec of an rtpmap's encoding name; null for what we don't know. */
-export function codecOfEncoding(kind: string, encoding: string): Codec | null {
-  const name = encoding.toUpperCase();
-  if (kind === 'video') return VIDEO[name] ?? null;
-  if (kind === 'audio') return AUDIO[name] ?? null;
-  return null;
-}
+const VIDEO_CODECS: ReadonlySet<Codec> = new Set(['h264', 'h265', 'jpeg', 'av1', 'vp8', 'vp9']);
 
 /** One format as the depacketizers want it; null when we don't know its codec. */
 export function rtpMedia(kind: string, format: SdpFormat): RtpMedia | null {
-  const codec = codecOfEncoding(kind, format.encoding);
-  if (codec === null) return null;
+  const codec = codecOfEncoding(format.encoding);
+  if (codec === undefined || VIDEO_CODECS.has(codec) !== (kind === 'video')) return null;
+  if (kind !== 'video' && kind !== 'audio') return null;
   return {
     codec,
     encoding: format.encoding,
