@@ -1,0 +1,101 @@
+import type { WsSession } from '../../core/contracts.ts';
+import { HearthcamError } from '../../core/errors.ts';
+import type { Hub } from '../../core/hub.ts';
+import { knownFormats, LiveMp4 } from '../../core/live-mp4.ts';
+import { describeMismatch } from '../../core/negotiate.ts';
+import type { Scope } from '../../core/scope.ts';
+import type { Consumer, Stream } from '../../core/stream.ts';
+import { mp4Mime } from '../../wire/mp4/mime.ts';
+import { wsCloseFrame } from '../../wire/websocket/frame.ts';
+import { type MseOffer, parseOffer } from './tokens.ts';
+
+/** RFC 6455 §7.4.1 and its registry: the client should connect again. */
+const SERVICE_RESTART = 1012;
+
+/**
+ * Serves one `mse` request: MIME type as text, then init segment, cached GOP and live fragments as binary messages.
+ * Ends with `scope`, or when the stream has nothing more for it.
+ * @throws HearthcamError when the stream gives nothing that the client can play
+ */
+export async function serveMse(hub: Hub, session: WsSession, value: unknown, scope: Scope): Promise<void> {
+  const stream = hub.require(session.src);
+  await play(stream, session, parseOffer(value), scope);
+}
+
+async function play(stream: Stream, session: WsSession, offer: MseOffer, parent: Scope): Promise<void> {
+  const scope = parent.child('viewer');
+  try {
+    const consumer = await openViewer(stream, session, offer, 'mse/fmp4', scope.signal, (reason) => {
+      leave(stream, session, offer, parent, scope, reason);
+    });
+    scope.defer(() => consumer.close());
+    refuseSoundOnly(stream, consumer);
+    const tracks = await knownFormats(stream, consumer.tracks, scope.signal);
+    scope.signal.throwIfAborted();
+    const shared = stream.share(LiveMp4.key(tracks), () => new LiveMp4(stream, tracks));
+    scope.defer(() => shared.release());
+    session.send('mse', mp4Mime(shared.value.formats));
+    const viewer = shared.value.add({
+      socket: session.socket,
+      consumer,
+      framed: true,
+      onStuck: () => {
+        session.log.warn(`viewer ${session.remoteAddr} (MSE) took nothing of "${stream.name}" for long: closed`);
+        session.socket.destroy();
+      },
+    });
+    scope.defer(() => shared.value.remove(viewer));
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
+}
+
+export function openViewer(
+  stream: Stream,
+  session: WsSession,
+  offer: MseOffer,
+  formatName: string,
+  signal: AbortSignal,
+  onEnd: (reason: HearthcamError) => void,
+): Promise<Consumer> {
+  return stream.open({
+    formatName,
+    protocol: 'ws',
+    remoteAddr: session.remoteAddr,
+    ...(session.userAgent === undefined ? {} : { userAgent: session.userAgent }),
+    wants: offer.wants,
+    signal,
+    onEnd,
+  });
+}
+
+/** A player that shows nothing but plays sound looks broken: say why instead (compat.md 7, FIX 5). */
+export function refuseSoundOnly(stream: Stream, consumer: Consumer): void {
+  const hasVideo = stream.tracks.some((track) => track.kind === 'video');
+  if (!hasVideo || consumer.tracks.some((track) => track.kind === 'video')) return;
+  throw new HearthcamError('mse.codecs', describeMismatch(stream.tracks, consumer.wants), { status: 500 });
+}
+
+/**
+ * The stream is over for this viewer. When only its codecs changed, a player of ours gets a new `mse` message and goes
+ * on in place; others can't be told, and connect again by themselves when the socket closes.
+ */
+function leave(
+  stream: Stream,
+  session: WsSession,
+  offer: MseOffer,
+  parent: Scope,
+  viewer: Scope,
+  reason: HearthcamError,
+): void {
+  const again = reason.code === 'stream.changed' && offer.changesType && !parent.closed;
+  viewer
+    .close()
+    .then(() => (again ? play(stream, session, offer, parent) : Promise.reject(reason)))
+    .catch((error: unknown) => {
+      if (parent.closed) return;
+      session.fail('mse', error);
+      session.socket.end(wsCloseFrame(SERVICE_RESTART, 'the stream changed'));
+    });
+}
