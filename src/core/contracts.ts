@@ -41,6 +41,8 @@ export interface WsSession {
   /** `?src=` as sent. */
   readonly src: string;
   readonly query: URLSearchParams;
+  /** For what needs a further right than the message's own. */
+  readonly peer: Peer;
   readonly remoteAddr: string;
   readonly userAgent: string | undefined;
   readonly log: Log;

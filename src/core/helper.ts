@@ -84,6 +84,16 @@ export class HelperProcess implements AsyncDisposable {
     this.#socket.uncork();
   }
 
+  /** Several `send` within `work` become one write. */
+  burst(work: () => void): void {
+    this.#socket.cork();
+    try {
+      work();
+    } finally {
+      this.#socket.uncork();
+    }
+  }
+
   /** Ends it at once, for the given reason. */
   kill(reason: HearthcamError): void {
     this.#reason ??= reason;

@@ -47,6 +47,10 @@ export interface Consumer extends ConsumerInfo {
   readonly wants: readonly MediaWant[];
   readonly tracks: readonly Track[];
   readonly missing: readonly MediaWant[];
+  /** Changes where the media goes another way than the request came (WebRTC: `192.0.2.2:59187 host`). */
+  remoteAddr: string;
+  /** What else the output knows about this viewer, for `/api/streams`: loss, round-trip time, … */
+  details?: Readonly<Record<string, string | number>>;
   /** Kept by the output: payload bytes handed to this viewer, access units given, access units left out. */
   bytesSent: number;
   unitsSent: number;

@@ -52,6 +52,7 @@ export class WebSocketHub {
     const session: WsSession = {
       src: query.get('src') ?? '',
       query,
+      peer,
       remoteAddr,
       userAgent: header(request, 'user-agent'),
       log: this.#log,
