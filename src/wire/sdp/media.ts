@@ -1,14 +1,43 @@
 import type { Codec } from '../../core/media.ts';
-import { codecOfEncoding, type RtpMedia } from '../codecs/depacketizer.ts';
+import type { RtpMedia } from '../codecs/depacketize.ts';
 import type { SdpFormat, SdpMedia } from './parse.ts';
 
-const VIDEO_CODECS: ReadonlySet<Codec> = new Set(['h264', 'h265', 'jpeg', 'av1', 'vp8', 'vp9']);
+const ENCODINGS: Readonly<Record<'video' | 'audio', ReadonlyMap<string, Codec>>> = {
+  video: new Map([
+    ['H264', 'h264'],
+    ['H265', 'h265'],
+    ['HEVC', 'h265'],
+    ['JPEG', 'jpeg'],
+    ['AV1', 'av1'],
+    ['VP8', 'vp8'],
+    ['VP9', 'vp9'],
+  ]),
+  audio: new Map([
+    ['MPEG4-GENERIC', 'aac'],
+    ['MP4A-LATM', 'aac'],
+    ['OPUS', 'opus'],
+    ['MULTIOPUS', 'opus'],
+    ['PCMA', 'pcma'],
+    ['PCMU', 'pcmu'],
+    ['L16', 'l16'],
+    ['MPA', 'mp3'],
+    ['G722', 'g722'],
+    ['G726-16', 'g726'],
+    ['G726-24', 'g726'],
+    ['G726-32', 'g726'],
+    ['G726-40', 'g726'],
+  ]),
+};
+
+/** The codec of an rtpmap's encoding name; undefined for what we don't carry. */
+export function codecOfEncoding(kind: string, encoding: string): Codec | undefined {
+  return kind === 'video' || kind === 'audio' ? ENCODINGS[kind].get(encoding.toUpperCase()) : undefined;
+}
 
 /** One format as the depacketizers want it; null when we don't know its codec. */
 export function rtpMedia(kind: string, format: SdpFormat): RtpMedia | null {
-  const codec = codecOfEncoding(format.encoding);
-  if (codec === undefined || VIDEO_CODECS.has(codec) !== (kind === 'video')) return null;
-  if (kind !== 'video' && kind !== 'audio') return null;
+  const codec = codecOfEncoding(kind, format.encoding);
+  if (codec === undefined) return null;
   return {
     codec,
     encoding: format.encoding,
