@@ -88,7 +88,11 @@ export const styles = css`
     font-size: 15px;
     font-weight: 600;
   }
+  .message span::first-letter {
+    text-transform: uppercase;
+  }
   .message span {
+    display: block;
     color: #d3d8de;
   }
   .notice {
@@ -160,7 +164,7 @@ export const styles = css`
     margin-left: 10px;
     padding: 2px 8px;
     border-radius: 99px;
-    background: rgb(255 255 255 / 16%);
+    background: rgb(11 13 16 / 58%);
     font-size: 12px;
     font-variant-numeric: tabular-nums;
     white-space: nowrap;

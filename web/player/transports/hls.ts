@@ -3,6 +3,8 @@ import { watchFrames } from '../frames.ts';
 import { type Reason, reasonFromHttp } from '../logic/reasons.ts';
 import { makeVideo, play, type Transport, type TransportOptions } from './transport.ts';
 
+/** hls.js catches up by playing faster; what is further behind than this is jumped over. */
+const MAX_LATENCY_S = 6;
 const MIME = 'application/vnd.apple.mpegurl';
 
 /** Apple's player knows LL-HLS. Chromium's own, since 142, plays HLS seconds late: there hls.js does it better. */
@@ -27,6 +29,7 @@ export class HlsTransport implements Transport {
   readonly #options: TransportOptions;
   #hls: Hls | null = null;
   #unwatch: () => void = () => {};
+  #control: ReturnType<typeof setInterval> | undefined;
   #over = false;
 
   constructor(options: TransportOptions) {
@@ -46,6 +49,7 @@ export class HlsTransport implements Transport {
 
   stop(): void {
     this.#over = true;
+    clearInterval(this.#control);
     this.#unwatch();
     this.element.pause();
     if (this.#hls === null) return;
@@ -103,7 +107,6 @@ export class HlsTransport implements Transport {
       // What comes is fMP4 already: there is nothing to remux that would be worth a worker (and its `blob:` script).
       enableWorker: false,
       maxLiveSyncPlaybackRate: 1.3,
-      liveMaxLatencyDurationCount: 6,
       backBufferLength: 8,
       maxBufferLength: 8,
       startFragPrefetch: true,
@@ -133,6 +136,9 @@ export class HlsTransport implements Transport {
         this.#fail({ kind: 'unsupported', text: `the browser can’t play this picture: ${data.details}` });
       }
     });
+    this.#control = setInterval(() => {
+      if (!this.element.paused && hls.latency > Math.max(MAX_LATENCY_S, 3 * (hls.targetLatency ?? 0))) this.goLive();
+    }, 1_000);
     hls.attachMedia(this.element);
     hls.loadSource(url);
   }
