@@ -11,7 +11,12 @@ export const MSE_CODECS = [
   'mp4a.40.5',
   'flac',
   'opus',
+  // Ours; go2rtc ignores them.
+  'av01.0.08M.08',
+  'vp09.00.40.08',
 ] as const;
+/** Says that a second `mse` message on the socket is followed with `SourceBuffer.changeType`. */
+const CHANGES_TYPE = 'changetype';
 
 export interface MediaWish {
   readonly video: boolean;
@@ -26,17 +31,17 @@ export function parseMedia(text: string | null | undefined): MediaWish {
   return video || audio ? { video, audio } : { video: true, audio: true };
 }
 
-const isVideo = (codec: string): boolean => codec.startsWith('avc1') || codec.startsWith('hvc1');
+const isVideo = (codec: string): boolean => /^(avc|hvc|hev|av01|vp0)/i.test(codec);
 
 /** The list for the `mse` message: what is wanted and what the browser can play. */
-export function offerCodecs(media: MediaWish, supports: (mime: string) => boolean): string {
-  return MSE_CODECS.filter((codec) => (isVideo(codec) ? media.video : media.audio))
-    .filter((codec) => supports(`video/mp4; codecs="${codec}"`))
-    .join();
+export function offerCodecs(media: MediaWish, supports: (mime: string) => boolean, changesType = false): string {
+  const wanted = MSE_CODECS.filter((codec) => (isVideo(codec) ? media.video : media.audio));
+  const codecs = wanted.filter((codec) => supports(`video/mp4; codecs="${codec}"`));
+  return [...codecs, ...(changesType ? [CHANGES_TYPE] : [])].join();
 }
 
 /** Whether a MIME type as in `video/mp4; codecs="avc1.42001E,flac"` names a sound codec. */
 export function mimeHasAudio(mime: string): boolean {
   const list = /codecs="?([^"]*)"?/.exec(mime)?.[1] ?? '';
-  return list.split(',').some((codec) => codec.trim() !== '' && !/^(avc|hvc|hev|av01|vp0|vp8|vp9)/i.test(codec.trim()));
+  return list.split(',').some((codec) => codec.trim() !== '' && !isVideo(codec.trim()));
 }

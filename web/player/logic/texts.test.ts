@@ -29,7 +29,7 @@ test('an address that is none is refused with a reason', () => {
 });
 
 test('H.265 is offered only where the browser plays it', () => {
-  const chromium = (mime: string): boolean => !mime.includes('hvc1');
+  const chromium = (mime: string): boolean => !/hvc1|av01|vp09/.test(mime);
   const all = { video: true, audio: true };
   assert.equal(offerCodecs(all, chromium), 'avc1.640029,avc1.64002A,avc1.640033,mp4a.40.2,mp4a.40.5,flac,opus');
   assert.match(
@@ -37,7 +37,7 @@ test('H.265 is offered only where the browser plays it', () => {
     /hvc1\.1\.6\.L153\.B0/,
   );
   assert.equal(offerCodecs(parseMedia('audio'), chromium), 'mp4a.40.2,mp4a.40.5,flac,opus');
-  assert.equal(offerCodecs(parseMedia('video'), chromium), 'avc1.640029,avc1.64002A,avc1.640033');
+  assert.equal(offerCodecs(parseMedia('video'), chromium, true), 'avc1.640029,avc1.64002A,avc1.640033,changetype');
 });
 
 const media = [

@@ -26,7 +26,8 @@ export class MseTransport implements Transport {
   #socket: WebSocket | null = null;
   #source: MediaSource | null = null;
   #buffer: SourceBuffer | null = null;
-  #queue: ArrayBuffer[] = [];
+  /** Fragments and, between them, MIME types that hold for what follows. */
+  #queue: (ArrayBuffer | string)[] = [];
   #queueBytes = 0;
   #control: ReturnType<typeof setInterval> | undefined;
   #unwatch: () => void = () => {};
@@ -69,7 +70,9 @@ export class MseTransport implements Transport {
       opened = true;
       // The handshake took about two round trips (TCP, then the upgrade); a picture travels half a one.
       this.#transportS = Math.min(0.5, (performance.now() - this.#dialedMs) / 4000);
-      socket.send(JSON.stringify({ type: 'mse', value: offerCodecs(media, (mime) => Source.isTypeSupported(mime)) }));
+      const changesType = 'changeType' in SourceBuffer.prototype;
+      const value = offerCodecs(media, (mime) => Source.isTypeSupported(mime), changesType);
+      socket.send(JSON.stringify({ type: 'mse', value }));
     });
     socket.addEventListener('message', (event: MessageEvent<unknown>) => this.#receive(event.data));
     socket.addEventListener('close', () => {
@@ -118,18 +121,62 @@ export class MseTransport implements Transport {
     }
     const message = parseMessage(data);
     if (message?.type === 'error') this.#fail(reasonFromWs(message.value));
-    else if (message?.type === 'mse' && typeof message.value === 'string') this.#open(message.value);
+    else if (message?.type === 'mse' && typeof message.value === 'string') {
+      this.#queue.push(message.value);
+      this.#append();
+    }
+  }
+
+  /** Takes what waits, in order, one step at a time: each `updateend` brings the next. */
+  #append(): void {
+    const source = this.#source;
+    if (source === null || this.#over || this.#buffer?.updating === true) return;
+    if (source.readyState !== 'open') {
+      if (source.readyState === 'closed') source.addEventListener('sourceopen', () => this.#append(), { once: true });
+      return;
+    }
+    if (typeof this.#queue[0] === 'string') {
+      const mime = this.#queue[0];
+      this.#queue.shift();
+      if (!this.#setType(source, mime)) return;
+    }
+    const end = this.#queue.findIndex((one) => typeof one === 'string');
+    const waiting = this.#queue.slice(0, end < 0 ? undefined : end).filter((one) => one instanceof ArrayBuffer);
+    const buffer = this.#buffer;
+    if (buffer === null) return;
+    if (waiting.length === 0) {
+      this.#position();
+      return;
+    }
+    // Timers hardly run in a page in the background; data still comes and must not pile up.
+    if (performance.now() - this.#controlledMs > 10 * CONTROL_MS) {
+      this.#keepLive();
+      if (buffer.updating) return;
+    }
+    const data = join(waiting);
+    this.#queue.splice(0, waiting.length);
+    this.#queueBytes -= data.byteLength;
+    try {
+      buffer.appendBuffer(data);
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== 'QuotaExceededError') {
+        this.#fail({ kind: 'unsupported', text: `the browser refused the picture: ${String(error)}` });
+        return;
+      }
+      // Full in spite of the trimming (very high bit rate): make room, then append what waits.
+      this.#queue.unshift(data);
+      this.#queueBytes += data.byteLength;
+      const range = trimRange(this.#ranges(), this.element.currentTime, 2, 0.5);
+      if (range === null) {
+        this.#fail({ kind: 'unsupported', text: 'the picture is too large for this browser’s buffer' });
+      } else {
+        buffer.remove(range.startS, range.endS);
+      }
+    }
   }
 
   /** `mime` e.g. `video/mp4; codecs="avc1.640029,mp4a.40.2"`; comes again when the camera changes its codec. */
-  #open(mime: string): void {
-    const source = this.#source;
-    if (source === null) return;
-    if (source.readyState === 'closed') {
-      source.addEventListener('sourceopen', () => this.#open(mime), { once: true });
-      return;
-    }
-    if (this.#over) return;
+  #setType(source: MediaSource, mime: string): boolean {
     try {
       if (this.#buffer === null) {
         this.#buffer = source.addSourceBuffer(mime);
@@ -140,42 +187,10 @@ export class MseTransport implements Transport {
       }
     } catch {
       this.#fail({ kind: 'unsupported', text: `this browser can’t play ${mime}` });
-      return;
+      return false;
     }
     this.#options.events.media({ hasAudio: mimeHasAudio(mime), codecs: /codecs="?([^"]*)/.exec(mime)?.[1] ?? '' });
-    this.#append();
-  }
-
-  #append(): void {
-    const buffer = this.#buffer;
-    if (buffer === null || buffer.updating || this.#over || this.#source?.readyState !== 'open') return;
-    if (this.#queue.length === 0) {
-      this.#position();
-      return;
-    }
-    // Timers hardly run in a page in the background; data still comes and must not pile up.
-    if (performance.now() - this.#controlledMs > 10 * CONTROL_MS) {
-      this.#keepLive();
-      if (buffer.updating) return;
-    }
-    const data = join(this.#queue, this.#queueBytes);
-    this.#queue = [];
-    this.#queueBytes = 0;
-    try {
-      buffer.appendBuffer(data);
-    } catch (error) {
-      if (!(error instanceof DOMException) || error.name !== 'QuotaExceededError') {
-        this.#fail({ kind: 'unsupported', text: `the browser refused the picture: ${String(error)}` });
-        return;
-      }
-      // Full in spite of the trimming (very high bit rate): make room, then append what waits.
-      this.#queue = [data];
-      this.#queueBytes = data.byteLength;
-      const range = trimRange(this.#ranges(), this.element.currentTime, 2, 0.5);
-      if (range === null)
-        this.#fail({ kind: 'unsupported', text: 'the picture is too large for this browser’s buffer' });
-      else buffer.remove(range.startS, range.endS);
-    }
+    return true;
   }
 
   /** Once, when what the server had in store has been taken in: to the end of it. */
@@ -223,10 +238,10 @@ export class MseTransport implements Transport {
   }
 }
 
-function join(parts: readonly ArrayBuffer[], bytes: number): ArrayBuffer {
+function join(parts: readonly ArrayBuffer[]): ArrayBuffer {
   const [only] = parts;
   if (parts.length === 1 && only !== undefined) return only;
-  const joined = new Uint8Array(bytes);
+  const joined = new Uint8Array(parts.reduce((bytes, part) => bytes + part.byteLength, 0));
   let at = 0;
   for (const part of parts) {
     joined.set(new Uint8Array(part), at);
