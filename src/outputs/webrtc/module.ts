@@ -1,0 +1,16 @@
+import type { OutputModule } from '../../core/contracts.ts';
+import { describeUnsupported, type WebrtcConfig, webrtcConfig } from './config.ts';
+import { WebrtcMessages, WebrtcRoutes } from './routes.ts';
+import { WebrtcService } from './service.ts';
+
+/** WebRTC: WHEP, WHIP and the WebSocket signalling of go2rtc (see README.md). */
+export const webrtcOutput: OutputModule<WebrtcConfig> = {
+  name: 'webrtc',
+  config: { key: 'webrtc', schema: webrtcConfig },
+  start(env, config, scope) {
+    for (const told of describeUnsupported(config)) env.log.warn(told);
+    const service = new WebrtcService(config, env.log, scope);
+    new WebrtcRoutes(env, service).mount();
+    new WebrtcMessages(env, service).mount();
+  },
+};

@@ -1,0 +1,457 @@
+import ndc, { type PeerConnection, type RtcConfig, type Track } from 'node-datachannel';
+import {
+  looksLikeRtcp,
+  ntpMiddle,
+  ntpToUnixMs,
+  parseRtcp,
+  type ReportBlock,
+  type RtcpPacket,
+  unixMsToNtp,
+  writeSdes,
+  writeSenderReport,
+} from '../../../wire/rtp/index.ts';
+import type { IceServer, PeerMedia, PeerRequest, PeerStats, TransportConfig } from '../link.ts';
+import { readRemb } from '../remb.ts';
+import type { LocalTransport } from '../sdp/answer.ts';
+import { parseCandidate } from '../sdp/candidate.ts';
+import type { PacketLog } from './packet-log.ts';
+import { Receiver } from './receiver.ts';
+import { Sender } from './sender.ts';
+
+const CNAME = 'hearthcam';
+/** Below the smallest MTU that is common on the way to a home (IPv6 minimum 1280), with SRTP, UDP and IP on top. */
+const MTU_BYTES = 1_280;
+/** No connection within this: the viewer has gone, or no way leads to it. */
+const CONNECT_MS = 20_000;
+/** A viewer that can't decode asks for key frames again and again. */
+const REPLAY_EVERY_MS = 1_000;
+
+/** What a peer tells its owner. */
+export interface PeerEvents {
+  onCandidate(candidate: string): void;
+  onGathered(): void;
+  onConnected(remote: string): void;
+  /** Once, and last. */
+  onClosed(reason: string): void;
+  onRtp(media: number, packet: Buffer): void;
+  /** A publisher's sender report. */
+  onSync(media: number, timestamp: number, ntpMs: number): void;
+  /** A sender began, or began to catch up: pump it every few ms. */
+  onCatchUp(): void;
+}
+
+interface SendTrack {
+  readonly track: Track;
+  readonly sender: Sender;
+}
+
+interface ReceiveTrack {
+  /** Which m-line it is, counted from 0. */
+  readonly media: number;
+  readonly receiver: Receiver;
+}
+
+/**
+ * One viewer or publisher: a libdatachannel connection.
+ *
+ * Some calls in a wrong state throw in C++ outside of any handler and end the process (for example a second
+ * `setLocalDescription`), so the order of the calls is fixed here and every value in the SDP that libdatachannel gets
+ * to see was checked and written by us.
+ */
+export class WebrtcPeer {
+  readonly id: number;
+  readonly feed: number;
+  readonly #events: PeerEvents;
+  readonly #connection: PeerConnection;
+  readonly #firstMid: string;
+  readonly #sends: SendTrack[] = [];
+  readonly #receives: ReceiveTrack[] = [];
+  readonly #madeAtMs: number;
+  #connected = false;
+  #closed = false;
+  #loss = 0;
+  #rttMs = -1;
+  #estimateBps = 0;
+  #replayedAtMs = Number.NEGATIVE_INFINITY;
+  #replayWanted = false;
+  readonly local: LocalTransport;
+  readonly candidates: readonly string[];
+  readonly gathered: boolean;
+
+  /**
+   * Makes the connection and its answer.
+   * @param logFor gives the packets of a fed track
+   * @throws Error when libdatachannel refuses something, for example because the port is taken
+   */
+  constructor(
+    request: PeerRequest,
+    config: TransportConfig,
+    logFor: (media: PeerMedia) => { log: PacketLog; clockRateHz: number },
+    events: PeerEvents,
+    nowMs: number,
+  ) {
+    this.id = request.peer;
+    this.feed = request.feed;
+    this.#events = events;
+    this.#madeAtMs = nowMs;
+    this.#firstMid = request.media[0]?.mid ?? '0';
+    this.#connection = new ndc.PeerConnection(`peer-${request.peer}`, rtcConfig(config, request.iceServers));
+    try {
+      this.#listen();
+      this.#connection.setRemoteDescription(describeRemote(request), 'offer');
+      for (const [index, media] of request.media.entries()) this.#addTrack(media, index, logFor);
+      if (this.#connection.signalingState() !== 'have-remote-offer') throw new Error('the offer was not taken over');
+      this.#connection.setLocalDescription('answer');
+      const sdp = this.#connection.localDescription()?.sdp;
+      if (sdp === undefined) throw new Error('there is no local description');
+      this.local = readLocal(sdp);
+      this.candidates = [...new Set(sdp.split('\r\n').filter((line) => line.startsWith('a=candidate:')))].map((line) =>
+        line.slice(2),
+      );
+      this.gathered = this.#connection.gatheringState() === 'complete';
+    } catch (error) {
+      this.#closed = true;
+      this.#connection.close();
+      throw error;
+    }
+    for (const candidate of request.candidates) this.addCandidate(candidate);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+  get catchingUp(): boolean {
+    return this.#sends.some((one) => one.sender.catchingUp);
+  }
+  get sends(): boolean {
+    return this.#sends.length > 0;
+  }
+  get receives(): boolean {
+    return this.#receives.length > 0;
+  }
+
+  /** A candidate of the other side; the server has seen to it that it is UDP to a numeric address. */
+  addCandidate(candidate: string): void {
+    if (this.#closed || parseCandidate(candidate) === null) return;
+    try {
+      this.#connection.addRemoteCandidate(`a=${candidate}`, this.#firstMid);
+    } catch {
+      // libdatachannel refuses candidates of no use (another address family, too many); the others are tried.
+    }
+  }
+
+  /** The log that feeds a sender has grown. */
+  pump(log: PacketLog | null, nowMs: number): void {
+    if (!this.#connected || this.#closed) return;
+    try {
+      for (const { sender } of this.#sends) if (log === null || sender.log === log) sender.pump(nowMs);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Every second: reports, time-outs, late repeats. */
+  tick(nowMs: number, unixMs: number): void {
+    if (this.#closed) return;
+    if (!this.#connected) {
+      if (nowMs - this.#madeAtMs > CONNECT_MS) this.close('no connection came about in time');
+      return;
+    }
+    try {
+      this.#report(nowMs, unixMs);
+      for (const { receiver } of this.#receives) receiver.report(nowMs);
+      if (this.#replayWanted) this.#replay(nowMs);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Every few ms while a publisher is connected. */
+  poll(nowMs: number): void {
+    if (!this.#connected || this.#closed) return;
+    for (const { receiver } of this.#receives) receiver.poll(nowMs);
+  }
+
+  /** Asks a publisher for a key frame. */
+  wantKeyframe(nowMs: number): void {
+    if (!this.#connected || this.#closed) return;
+    for (const { receiver } of this.#receives) receiver.wantKeyframe(nowMs);
+  }
+
+  stats(): PeerStats {
+    const sum = (read: (sender: Sender) => number): number =>
+      this.#sends.reduce((total, { sender }) => total + read(sender), 0);
+    return {
+      peer: this.id,
+      bytes: sum((one) => one.bytes),
+      packets: sum((one) => one.packets),
+      units: sum((one) => one.units),
+      dropped: sum((one) => one.dropped),
+      resent: sum((one) => one.resent),
+      loss: this.#loss,
+      rttMs: this.#rttMs,
+      estimateBps: this.#estimateBps,
+    };
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#connection.close();
+    this.#events.onClosed(reason);
+  }
+
+  #fail(error: unknown): void {
+    this.close(error instanceof Error ? error.message : String(error));
+  }
+
+  #listen(): void {
+    const connection = this.#connection;
+    connection.onLocalCandidate((candidate) => {
+      if (!this.#closed) this.#events.onCandidate(candidate.replace(/^a=/, ''));
+    });
+    connection.onGatheringStateChange((state) => {
+      if (state === 'complete' && !this.#closed) this.#events.onGathered();
+    });
+    connection.onStateChange((state) => {
+      if (this.#closed) return;
+      if (state === 'connected') this.#onConnected();
+      else if (state === 'failed') this.close(this.#connected ? 'the connection was lost' : 'no way leads to it');
+      else if (state === 'disconnected') this.close('the connection was lost');
+      else if (state === 'closed') this.close('it left');
+    });
+  }
+
+  #addTrack(
+    media: PeerMedia,
+    index: number,
+    logFor: (media: PeerMedia) => { log: PacketLog; clockRateHz: number },
+  ): void {
+    const description =
+      media.kind === 'video'
+        ? new ndc.Video(media.mid, media.direction === 'send' ? 'SendOnly' : 'RecvOnly')
+        : new ndc.Audio(media.mid, media.direction === 'send' ? 'SendOnly' : 'RecvOnly');
+    const name = media.rtpmap.split('/')[0] ?? '';
+    if (media.kind === 'video' && description instanceof ndc.Video) {
+      description.addVideoCodec(media.payloadType, name, media.fmtp);
+    } else if (description instanceof ndc.Audio) {
+      description.addAudioCodec(media.payloadType, name, media.fmtp);
+    }
+    if (media.direction === 'send') description.addSSRC(media.ssrc, CNAME, CNAME, `${CNAME}-${media.kind}`);
+    const track = this.#connection.addTrack(description);
+    if (media.direction === 'send') {
+      const { log, clockRateHz } = logFor(media);
+      const sender = new Sender({
+        log,
+        sink: track,
+        ssrc: media.ssrc,
+        payloadType: media.payloadType,
+        clockRateHz,
+        kind: media.kind,
+        firstSequence: Math.floor(Math.random() * 0x8000),
+        firstTimestamp: Math.floor(Math.random() * 2 ** 32),
+      });
+      this.#sends.push({ track, sender });
+      track.onMessage((message) => this.#onRtcp(message));
+      return;
+    }
+    const receiver = new Receiver({
+      ssrc: media.ssrc,
+      ownSsrc: 1 + Math.floor(Math.random() * 0x7fffffff),
+      video: media.kind === 'video',
+      clockRateHz: Number(media.rtpmap.split('/')[1] ?? 90_000),
+      send: (rtcp) => {
+        if (!this.#closed && track.isOpen()) track.sendMessageBinary(rtcp);
+      },
+      deliver: (packet) => this.#events.onRtp(index, packet),
+    });
+    this.#receives.push({ media: index, receiver });
+    track.onMessage((message) => {
+      if (this.#closed) return;
+      try {
+        if (looksLikeRtcp(message, 0, message.length)) this.#onRtcp(message);
+        else if (message.length >= 12 && message.readUInt32BE(8) === media.ssrc)
+          receiver.push(message, performance.now());
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+  }
+
+  #onConnected(): void {
+    if (this.#connected) return;
+    this.#connected = true;
+    const pair = this.#connection.getSelectedCandidatePair();
+    const remote = pair === null ? '' : `${pair.remote.address}:${pair.remote.port} ${pair.remote.type}`;
+    this.#events.onConnected(remote);
+    this.#startOpenTracks();
+  }
+
+  /** Tracks open with the connection, but each tells it by an event of its own. */
+  #startOpenTracks(): void {
+    const nowMs = performance.now();
+    for (const { track, sender } of this.#sends) {
+      const start = (): void => {
+        if (this.#closed) return;
+        try {
+          sender.start(performance.now());
+          this.#events.onCatchUp();
+        } catch (error) {
+          this.#fail(error);
+        }
+      };
+      if (track.isOpen()) start();
+      else track.onOpen(start);
+    }
+    for (const { receiver } of this.#receives) receiver.wantKeyframe(nowMs);
+  }
+
+  #report(nowMs: number, unixMs: number): void {
+    // All tracks of a stream share its time line. One epoch for all of them keeps picture and sound in step.
+    const reference = this.#sends.find((one) => one.sender.kind === 'video') ?? this.#sends[0];
+    if (reference === undefined || Number.isNaN(reference.sender.log.newestPts)) return;
+    const { log, clockRateHz } = reference.sender;
+    const nowOnTimelineMs = (log.newestPts * 1000) / clockRateHz + (nowMs - log.newestAtMs);
+    const ntp = unixMsToNtp(unixMs);
+    for (const { sender, track } of this.#sends) {
+      if (sender.idle || sender.catchingUp || !track.isOpen()) continue;
+      const info = {
+        ssrc: sender.ssrc,
+        ntpSeconds: ntp.seconds,
+        ntpFraction: ntp.fraction,
+        rtpTimestamp: sender.timestampFor((nowOnTimelineMs * sender.clockRateHz) / 1000),
+        packetCount: sender.packets,
+        octetCount: sender.bytes,
+      };
+      track.sendMessageBinary(Buffer.concat([writeSenderReport(info), writeSdes(sender.ssrc, CNAME)]));
+    }
+  }
+
+  #onRtcp(data: Buffer): void {
+    if (this.#closed || !looksLikeRtcp(data, 0, data.length)) return;
+    let packets: readonly RtcpPacket[];
+    try {
+      packets = parseRtcp(data);
+    } catch {
+      // It came through SRTCP from the viewer itself; a broken one harms nobody but its own picture.
+      return;
+    }
+    this.#estimateBps = readRemb(data) ?? this.#estimateBps;
+    const nowMs = performance.now();
+    try {
+      for (const packet of packets) this.#onFeedback(packet, nowMs);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #onFeedback(packet: RtcpPacket, nowMs: number): void {
+    switch (packet.kind) {
+      case 'nack': {
+        const sender = this.#sends.find((one) => one.sender.ssrc === packet.mediaSsrc)?.sender;
+        if (sender === undefined) return;
+        for (const sequence of packet.sequences) sender.resend(sequence, nowMs);
+        return;
+      }
+      case 'pli':
+      case 'fir':
+        this.#replay(nowMs);
+        return;
+      case 'rr':
+        for (const block of packet.reports) this.#onReport(block);
+        return;
+      case 'sr':
+        for (const block of packet.reports) this.#onReport(block);
+        for (const { media, receiver } of this.#receives) {
+          if (receiver.ssrc !== packet.ssrc) continue;
+          receiver.onSenderReport(ntpMiddle(packet.ntpSeconds, packet.ntpFraction), nowMs);
+          this.#events.onSync(media, packet.rtpTimestamp, ntpToUnixMs(packet.ntpSeconds, packet.ntpFraction));
+        }
+        return;
+      case 'bye':
+      case 'sdes':
+      case 'other':
+        return;
+    }
+  }
+
+  #onReport(block: ReportBlock): void {
+    const sender = this.#sends.find((one) => one.sender.ssrc === block.ssrc)?.sender;
+    if (sender === undefined) return;
+    if (sender.kind === 'video' || this.#sends.length === 1) this.#loss = block.fractionLost / 256;
+    if (block.lastSr === 0) return;
+    const now = unixMsToNtp(Date.now());
+    const ticks = (ntpMiddle(now.seconds, now.fraction) - block.lastSr - block.delaySinceLastSr) >>> 0;
+    // More than a minute is a report that got old, or clocks that were set meanwhile.
+    if (ticks < 60 * 65_536) this.#rttMs = Math.round((ticks / 65_536) * 10_000) / 10;
+  }
+
+  /** Gives the last key frame and what follows once more, at most once a second. */
+  #replay(nowMs: number): void {
+    if (nowMs - this.#replayedAtMs < REPLAY_EVERY_MS) {
+      this.#replayWanted = true;
+      return;
+    }
+    this.#replayWanted = false;
+    this.#replayedAtMs = nowMs;
+    for (const { sender } of this.#sends) if (sender.kind === 'video' && !sender.catchingUp) sender.replay(nowMs);
+    this.#events.onCatchUp();
+  }
+}
+
+function rtcConfig(config: TransportConfig, iceServers: readonly IceServer[]): RtcConfig {
+  return {
+    iceServers: iceServers.flatMap((server) => toNative(server) ?? []),
+    ...(config.bindAddress === '' ? {} : { bindAddress: config.bindAddress }),
+    portRangeBegin: config.port,
+    portRangeEnd: config.port,
+    enableIceUdpMux: true,
+    disableAutoNegotiation: true,
+    forceMediaTransport: true,
+    mtu: MTU_BYTES,
+  };
+}
+
+/** `stun:host:port`, `turn:host:port?transport=udp`, `turns:…` (RFC 7064, RFC 7065). */
+function toNative(server: IceServer): RtcConfig['iceServers'][number] | null {
+  const match = /^(stun|turn|turns):(\[[0-9a-f:]+\]|[\w.-]+)(?::(\d{1,5}))?(?:\?transport=(udp|tcp))?$/i.exec(
+    server.url,
+  );
+  if (match === null) return null;
+  const [, scheme = '', host = '', port, transport] = match;
+  const hostname = host.replace(/^\[|\]$/g, '');
+  const secure = scheme.toLowerCase() === 'turns';
+  const native = { hostname, port: Number(port ?? (secure ? 5349 : 3478)) };
+  if (scheme.toLowerCase() === 'stun') return native;
+  const relayType = secure ? 'TurnTls' : transport?.toLowerCase() === 'tcp' ? 'TurnTcp' : 'TurnUdp';
+  return { ...native, username: server.username, password: server.credential, relayType };
+}
+
+/** The offer as libdatachannel gets to see it: only the sections that are used, only the codec that was chosen. */
+function describeRemote(request: PeerRequest): string {
+  const lines = ['v=0', 'o=- 1 1 IN IP4 0.0.0.0', 's=-', 't=0 0'];
+  lines.push(`a=group:BUNDLE ${request.media.map((media) => media.mid).join(' ')}`);
+  lines.push(`a=ice-ufrag:${request.iceUfrag}`, `a=ice-pwd:${request.icePwd}`, 'a=ice-options:trickle');
+  lines.push(`a=fingerprint:${request.fingerprint.algorithm} ${request.fingerprint.value}`, `a=setup:${request.setup}`);
+  for (const media of request.media) {
+    lines.push(`m=${media.kind} 9 UDP/TLS/RTP/SAVPF ${media.payloadType}`, 'c=IN IP4 0.0.0.0', `a=mid:${media.mid}`);
+    lines.push(media.direction === 'send' ? 'a=recvonly' : 'a=sendonly', 'a=rtcp-mux');
+    lines.push(`a=rtpmap:${media.payloadType} ${media.rtpmap}`);
+    if (media.fmtp !== '') lines.push(`a=fmtp:${media.payloadType} ${media.fmtp}`);
+    for (const feedback of media.feedback) lines.push(`a=rtcp-fb:${media.payloadType} ${feedback}`);
+    if (media.direction === 'receive') lines.push(`a=ssrc:${media.ssrc} cname:publisher`);
+  }
+  return `${lines.join('\r\n')}\r\n`;
+}
+
+function readLocal(sdp: string): LocalTransport {
+  const value = (key: string): string => new RegExp(`^a=${key}:(.*?)\\s*$`, 'm').exec(sdp)?.[1] ?? '';
+  const [algorithm = '', digest = ''] = value('fingerprint').split(' ');
+  if (digest === '' || value('ice-ufrag') === '') throw new Error('the local description is incomplete');
+  return {
+    iceUfrag: value('ice-ufrag'),
+    icePwd: value('ice-pwd'),
+    fingerprint: { algorithm, value: digest },
+    setup: value('setup') === 'passive' ? 'passive' : 'active',
+  };
+}

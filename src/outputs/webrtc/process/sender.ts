@@ -1,0 +1,217 @@
+import type { PacketLog } from './packet-log.ts';
+
+/** Where packets go: a libdatachannel track. Copies the bytes before it returns; throws when it is closed. */
+export interface PacketSink {
+  sendMessageBinary(packet: Buffer): boolean;
+}
+
+export interface SenderOptions {
+  readonly log: PacketLog;
+  readonly sink: PacketSink;
+  readonly ssrc: number;
+  readonly payloadType: number;
+  readonly clockRateHz: number;
+  readonly kind: 'video' | 'audio';
+  /** Random start of the sequence numbers (16 bit) and of the time stamps (32 bit), RFC 3550 §5.1. */
+  readonly firstSequence: number;
+  readonly firstTimestamp: number;
+}
+
+/** A run of packets that are numbered without a gap and share one rule for their time stamps. */
+interface Run {
+  readonly sequence: number;
+  readonly index: number;
+  /** Presentation time of the first packet, and what it is sent as. */
+  readonly fromPts: number;
+  readonly fromOut: number;
+  /** From this presentation time on, times go out as they are. */
+  readonly liveAtPts: number;
+}
+
+/** A GOP is given to a newcomer at 20 times its speed, but within this. */
+const CATCH_UP_RATE = 20;
+const CATCH_UP_MAX_MS = 150;
+/**
+ * libsrtp refuses to send a packet more than 1,024 behind the newest (its window), and the browser would not take it
+ * either.
+ */
+const RESEND_WINDOW = 1_000;
+/** Retransmissions per second at most, and at once: enough for a lost key frame, not enough to be abused. */
+const RESEND_PER_S = 1_500;
+const RESEND_BURST = 600;
+const MAX_RUNS = 8;
+
+/**
+ * Sends one track to one viewer. It begins with the last key frame, as fast as decoders like it, with the time stamps
+ * squeezed so that the GOP ends right where live begins: the viewer's jitter buffer sees packets that arrive exactly
+ * on time, and shows live from the start.
+ */
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #runs: Run[] = [];
+  #cursor = -1;
+  #sequence: number;
+  #lastOut = Number.NEGATIVE_INFINITY;
+  /** While catching up: when that began; else 0. */
+  #catchUpSinceMs = 0;
+  #started = false;
+  #resendBudget = RESEND_BURST;
+  #resendAtMs = 0;
+  packets = 0;
+  bytes = 0;
+  units = 0;
+  resent = 0;
+  /** Packets that the socket did not take. */
+  dropped = 0;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#sequence = options.firstSequence;
+  }
+
+  get ssrc(): number {
+    return this.#options.ssrc;
+  }
+  get kind(): 'video' | 'audio' {
+    return this.#options.kind;
+  }
+  get clockRateHz(): number {
+    return this.#options.clockRateHz;
+  }
+  get log(): PacketLog {
+    return this.#options.log;
+  }
+  get catchingUp(): boolean {
+    return this.#catchUpSinceMs > 0;
+  }
+  /** Nothing was sent yet, so there is nothing to report about. */
+  get idle(): boolean {
+    return this.packets === 0;
+  }
+
+  /** The connection stands: begins with the last key frame (audio: with the next packet). */
+  start(nowMs: number): void {
+    this.#started = true;
+    if (this.#options.kind === 'audio') {
+      this.#cursor = this.#options.log.head;
+      return;
+    }
+    this.replay(nowMs);
+  }
+
+  /** Goes back to the last key frame: the viewer has lost its picture. Returns whether there is one. */
+  replay(nowMs: number): boolean {
+    const { log, clockRateHz } = this.#options;
+    if (!this.#started || log.keyIndex < 0) return false;
+    const fromPts = log.pts(log.keyIndex);
+    const newestPts = log.newestPts;
+    const spanTicks = Math.max(0, newestPts - fromPts);
+    const durationTicks = Math.min(spanTicks / CATCH_UP_RATE, (CATCH_UP_MAX_MS / 1000) * clockRateHz);
+    // Never behind what was sent already: a decoder takes a time that goes back for a broken stream.
+    const fromOut = Math.max(newestPts, Math.ceil(this.#lastOut) + 1);
+    this.#begin({
+      sequence: this.#sequence,
+      index: log.keyIndex,
+      fromPts,
+      fromOut,
+      liveAtPts: Math.max(newestPts + durationTicks, fromOut + 1),
+    });
+    this.#catchUpSinceMs = nowMs;
+    this.pump(nowMs);
+    return true;
+  }
+
+  /** Called after the log has grown, and every few ms while catching up. */
+  pump(nowMs: number): void {
+    if (!this.#started) return;
+    const { log } = this.#options;
+    if (this.#cursor < 0 || this.#cursor < log.base) {
+      // Nothing to start with yet, or so slow that what comes next is gone: on from the newest key frame.
+      if (this.#options.kind === 'audio') this.#cursor = log.head;
+      else if (!this.replay(nowMs)) this.#cursor = -1;
+      return;
+    }
+    const run = this.#runs.at(-1);
+    if (run === undefined) {
+      if (this.#cursor >= log.head) return;
+      this.#begin({ sequence: this.#sequence, index: this.#cursor, ...this.#liveFrom(log.pts(this.#cursor)) });
+      this.pump(nowMs);
+      return;
+    }
+    const dueOut = this.catchingUp
+      ? run.fromOut + ((nowMs - this.#catchUpSinceMs) / 1000) * this.#options.clockRateHz
+      : Number.POSITIVE_INFINITY;
+    while (this.#cursor < log.head) {
+      const pts = log.pts(this.#cursor);
+      const out = outTime(run, pts);
+      if (out > dueOut) return;
+      if (out > this.#lastOut) this.units++;
+      this.#lastOut = Math.max(this.#lastOut, out);
+      if (!this.#send(this.#cursor, this.#sequence, out)) this.dropped++;
+      this.#cursor++;
+      this.#sequence++;
+    }
+    this.#catchUpSinceMs = 0;
+  }
+
+  /** Sends packets again that the viewer misses (RFC 4585 §6.2.1). `sequence` is the 16-bit number. */
+  resend(sequence: number, nowMs: number): void {
+    const behind = (this.#sequence - 1 - sequence) & 0xffff;
+    if (behind > RESEND_WINDOW) return;
+    const extended = this.#sequence - 1 - behind;
+    const run = this.#runs.findLast((one) => one.sequence <= extended);
+    if (run === undefined) return;
+    this.#resendBudget = Math.min(
+      RESEND_BURST,
+      this.#resendBudget + ((nowMs - this.#resendAtMs) / 1000) * RESEND_PER_S,
+    );
+    this.#resendAtMs = nowMs;
+    if (this.#resendBudget < 1) return;
+    this.#resendBudget--;
+    const index = run.index + extended - run.sequence;
+    if (this.#options.log.packet(index) === undefined) return;
+    if (this.#send(index, extended, outTime(run, this.#options.log.pts(index)))) this.resent++;
+  }
+
+  /** The time stamp that stands for a presentation time, for sender reports. */
+  timestampFor(pts: number): number {
+    return (Math.round(pts) + this.#options.firstTimestamp) >>> 0;
+  }
+
+  #liveFrom(pts: number) {
+    return { fromPts: pts, fromOut: pts, liveAtPts: pts };
+  }
+
+  #begin(run: Run): void {
+    this.#runs.push(run);
+    if (this.#runs.length > MAX_RUNS) this.#runs.shift();
+    this.#cursor = run.index;
+  }
+
+  #send(index: number, sequence: number, out: number): boolean {
+    const { log, sink, payloadType, ssrc } = this.#options;
+    const packet = log.packet(index);
+    if (packet === undefined) return false;
+    const timestamp = this.timestampFor(out);
+    packet[1] = ((packet[1] ?? 0) & 0x80) | payloadType;
+    packet[2] = (sequence >>> 8) & 0xff;
+    packet[3] = sequence & 0xff;
+    packet[4] = timestamp >>> 24;
+    packet[5] = (timestamp >>> 16) & 0xff;
+    packet[6] = (timestamp >>> 8) & 0xff;
+    packet[7] = timestamp & 0xff;
+    packet[8] = ssrc >>> 24;
+    packet[9] = (ssrc >>> 16) & 0xff;
+    packet[10] = (ssrc >>> 8) & 0xff;
+    packet[11] = ssrc & 0xff;
+    this.packets++;
+    this.bytes += packet.length - 12;
+    return sink.sendMessageBinary(packet);
+  }
+}
+
+function outTime(run: Run, pts: number): number {
+  if (pts >= run.liveAtPts) return pts;
+  const scale = (run.liveAtPts - run.fromOut) / (run.liveAtPts - run.fromPts);
+  return run.fromOut + (pts - run.fromPts) * scale;
+}

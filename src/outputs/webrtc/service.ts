@@ -1,0 +1,318 @@
+import { describeError, HearthcamError, WireError } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import type { Scope } from '../../core/scope.ts';
+import type { Stream } from '../../core/stream.ts';
+import { CandidatePolicy } from './candidates.ts';
+import { configuredIceServers, parseListen, type WebrtcConfig } from './config.ts';
+import { Feed } from './feed.ts';
+import type { IceServer, PeerRequest, UpMessage } from './link.ts';
+import type { LocalTransport } from './sdp/answer.ts';
+import { formatCandidate, isUsable, makeCandidate, parseCandidate } from './sdp/candidate.ts';
+import { type ProcessLink, Supervisor } from './supervisor.ts';
+
+/** More viewers than this are refused; a home has some dozens at most. */
+export const MAX_PEERS = 200;
+const ANSWER_MS = 5_000;
+/** How long a POST waits for STUN and TURN servers. */
+const GATHER_MS = 2_000;
+const MAX_EARLY_CANDIDATES = 64;
+
+export interface PeerListener {
+  onConnected?(remote: string): void;
+  /** Once, and last. */
+  onClosed(reason: string): void;
+  onCandidate?(candidate: string): void;
+  onRtp?(media: number, packet: Buffer): void;
+  /** A publisher's sender report. */
+  onSync?(media: number, timestamp: number, ntpMs: number): void;
+  onStats?(stats: Extract<UpMessage, { type: 'stats' }>['peers'][number]): void;
+}
+
+/** A connection in the WebRTC process, as the server sees it. */
+export interface PeerHandle {
+  readonly id: number;
+  readonly local: LocalTransport;
+  /** Our candidates that are known by now, filtered, and the configured ones. */
+  readonly candidates: readonly string[];
+  /** No further ones will come. */
+  readonly complete: boolean;
+  addCandidate(line: string): void;
+  /** Asks the publisher for a key frame. */
+  wantKeyframe(): void;
+  /** Resolves when all candidates are known, or after a while. */
+  gathered(): Promise<readonly string[]>;
+  close(): void;
+}
+
+interface Entry {
+  readonly link: ProcessLink;
+  readonly listener: PeerListener;
+  readonly release: () => void;
+  readonly answer: PromiseWithResolvers<Extract<UpMessage, { type: 'answer' }>>;
+  readonly gathered: PromiseWithResolvers<void>;
+  readonly candidates: string[];
+  /** The answer is on its way: candidates that come from now on have to be told by themselves. */
+  answered: boolean;
+}
+
+/** The server's side of the WebRTC process: peers by number, and one feed per stream. */
+export class WebrtcService {
+  readonly log: Log;
+  readonly policy: CandidatePolicy;
+  readonly supervisor: Supervisor;
+  readonly #iceServers: readonly IceServer[];
+  readonly #loopback: boolean;
+  readonly #bindAddress: string;
+  readonly #peers = new Map<number, Entry>();
+  readonly #feeds = new Map<ProcessLink, Map<Stream, { feed: Feed; users: number }>>();
+  #lastId = 0;
+
+  constructor(config: WebrtcConfig, log: Log, scope: Scope, options: { idleMs?: number } = {}) {
+    this.log = log;
+    const listen = parseListen(config.listen);
+    if (listen === null) {
+      throw new HearthcamError('webrtc.listen', `webrtc.listen: "${config.listen}" is no address`, {
+        hint: 'write it like ":8555" or "127.0.0.1:8555"',
+      });
+    }
+    this.policy = new CandidatePolicy(config);
+    this.#iceServers = configuredIceServers(config);
+    this.#loopback = config.filters?.loopback === true;
+    this.#bindAddress = listen.bindAddress;
+    this.supervisor = new Supervisor(
+      {
+        log,
+        scope,
+        config: { port: listen.port, bindAddress: listen.bindAddress },
+        onDeath: (reason) => this.#onDeath(reason),
+        ...options,
+      },
+      (message) => this.#onMessage(message),
+    );
+  }
+
+  get peerCount(): number {
+    return this.#peers.size;
+  }
+
+  /** Starts the process if it doesn't run: somebody is about to need it. */
+  warmUp(): void {
+    this.supervisor.acquire().then(
+      ({ release }) => release(),
+      // Whoever needs it next gets the reason.
+      () => {},
+    );
+  }
+
+  /**
+   * Makes a connection in the WebRTC process.
+   * @param iceServers besides the configured ones
+   * @param local the other side is on this machine
+   * @param stream whose tracks are sent; null for a publisher
+   * @throws HearthcamError 503 when there are too many or the process can't be started, 500 when it refuses
+   */
+  async connect(
+    request: Omit<PeerRequest, 'peer' | 'feed' | 'iceServers' | 'candidates'>,
+    options: {
+      readonly candidates: readonly string[];
+      readonly iceServers: readonly IceServer[];
+      readonly local: boolean;
+      readonly stream: Stream | null;
+    },
+    listener: PeerListener,
+  ): Promise<PeerHandle> {
+    if (this.#peers.size >= MAX_PEERS) {
+      throw new HearthcamError('webrtc.full', `there are ${MAX_PEERS} WebRTC viewers already`, { status: 503 });
+    }
+    const { link, port, release } = await this.supervisor.acquire();
+    const id = ++this.#lastId;
+    const releaseFeed = options.stream === null ? undefined : this.#feed(link, options.stream, request.media);
+    let done = false;
+    const entry: Entry = {
+      link,
+      listener,
+      release: () => {
+        if (done) return;
+        done = true;
+        releaseFeed?.release();
+        release();
+      },
+      answer: Promise.withResolvers(),
+      gathered: Promise.withResolvers(),
+      candidates: [],
+      answered: false,
+    };
+    entry.answer.promise.catch(() => {});
+    this.#peers.set(id, entry);
+    link.send({
+      type: 'peer',
+      request: {
+        ...request,
+        peer: id,
+        feed: releaseFeed?.id ?? 0,
+        candidates: usable(options.candidates),
+        iceServers: [...this.#iceServers, ...options.iceServers].slice(0, 10),
+      },
+    });
+    const timer = setTimeout(() => {
+      entry.answer.reject(new HearthcamError('webrtc.timeout', 'the WebRTC process did not answer', { status: 503 }));
+    }, ANSWER_MS);
+    try {
+      // Loopback binding has its own candidate already; otherwise 127.0.0.1 is told to viewers on this machine.
+      const loopback = this.#bindAddress === '' && (this.#loopback || options.local);
+      const [answer, extra] = await Promise.all([entry.answer.promise, this.policy.extra(port, loopback)]);
+      // Some may have come as events already.
+      const lines = new Set([...this.policy.filter(answer.candidates), ...extra, ...entry.candidates]);
+      entry.candidates.splice(0, entry.candidates.length, ...lines);
+      entry.answered = true;
+      if (answer.complete) entry.gathered.resolve();
+      return this.#handle(id, entry, answer);
+    } catch (error) {
+      this.#drop(id, entry);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #handle(id: number, entry: Entry, answer: Extract<UpMessage, { type: 'answer' }>): PeerHandle {
+    return {
+      id,
+      local: answer.local,
+      candidates: [...entry.candidates],
+      complete: answer.complete,
+      addCandidate: (line) => {
+        for (const candidate of usable([line])) entry.link.send({ type: 'candidate', peer: id, candidate });
+      },
+      wantKeyframe: () => entry.link.send({ type: 'keyframe', peer: id }),
+      gathered: async () => {
+        await Promise.race([
+          entry.gathered.promise,
+          new Promise<void>((resolve) => {
+            setTimeout(resolve, GATHER_MS).unref();
+          }),
+        ]);
+        return [...entry.candidates];
+      },
+      close: () => {
+        if (this.#drop(id, entry)) entry.listener.onClosed('closed');
+      },
+    };
+  }
+
+  /** Forgets a peer and tells the process. Returns whether it was there. */
+  #drop(id: number, entry: Entry): boolean {
+    if (this.#peers.get(id) !== entry) return false;
+    this.#peers.delete(id);
+    entry.link.send({ type: 'close', peer: id });
+    entry.gathered.resolve();
+    entry.release();
+    return true;
+  }
+
+  #feed(link: ProcessLink, stream: Stream, media: PeerRequest['media']): { id: number; release: () => void } {
+    let feeds = this.#feeds.get(link);
+    if (feeds === undefined) {
+      feeds = new Map();
+      this.#feeds.set(link, feeds);
+    }
+    const inUse = feeds;
+    let entry = inUse.get(stream);
+    if (entry === undefined) {
+      const feed = new Feed(++this.#lastId, stream, link, () => {
+        this.log.warn(`the WebRTC process does not keep up with "${stream.name}": its viewers miss pictures`);
+      });
+      entry = { feed, users: 0 };
+      inUse.set(stream, entry);
+    }
+    const held = entry;
+    held.users++;
+    held.feed.add(media.filter((one) => one.direction === 'send').map((one) => one.trackId));
+    return {
+      id: held.feed.id,
+      release: () => {
+        held.users--;
+        if (held.users > 0) return;
+        inUse.delete(stream);
+        held.feed[Symbol.dispose]();
+      },
+    };
+  }
+
+  #onMessage(message: UpMessage): void {
+    if (message.type === 'stats') {
+      for (const stats of message.peers) this.#peers.get(stats.peer)?.listener.onStats?.(stats);
+      return;
+    }
+    if (!('peer' in message)) return;
+    const entry = this.#peers.get(message.peer);
+    if (entry === undefined) return;
+    switch (message.type) {
+      case 'answer':
+        entry.answer.resolve(message);
+        return;
+      case 'failed':
+        entry.answer.reject(new HearthcamError('webrtc.refused', `webrtc: ${message.reason}`, { status: 500 }));
+        return;
+      case 'candidate':
+        this.#onCandidate(entry, message.candidate);
+        return;
+      case 'gathered':
+        entry.gathered.resolve();
+        return;
+      case 'connected':
+        entry.listener.onConnected?.(message.remote);
+        return;
+      case 'rtp':
+        entry.listener.onRtp?.(message.media, message.packet);
+        return;
+      case 'sync':
+        entry.listener.onSync?.(message.media, message.timestamp, message.ntpMs);
+        return;
+      case 'closed':
+        if (this.#drop(message.peer, entry)) entry.listener.onClosed(message.reason);
+        return;
+    }
+  }
+
+  /** Candidates that came late: those of STUN and TURN servers. */
+  #onCandidate(entry: Entry, line: string): void {
+    const candidate = parseCandidate(line);
+    if (candidate === null) return;
+    const lines = this.policy.filter([line]);
+    if (candidate.type === 'srflx') {
+      this.policy.stunPorts.forEach((port, index) => {
+        lines.push(formatCandidate(makeCandidate(candidate.address, port, 'srflx', 3_000 + index)));
+      });
+    }
+    for (const one of lines) {
+      // Host candidates are in the answer already.
+      if (entry.candidates.includes(one) || entry.candidates.length >= MAX_EARLY_CANDIDATES) continue;
+      entry.candidates.push(one);
+      if (entry.answered) entry.listener.onCandidate?.(one);
+    }
+  }
+
+  #onDeath(reason: HearthcamError): void {
+    const lost = [...this.#peers].filter(([, entry]) => entry.link.over);
+    this.log.error(`${describeError(reason)}; ${lost.length} of its viewers have to connect again`);
+    for (const [id, entry] of lost) {
+      entry.answer.reject(new HearthcamError('webrtc.process', describeError(reason), { status: 503 }));
+      if (this.#drop(id, entry)) entry.listener.onClosed('the WebRTC process died');
+    }
+    for (const link of [...this.#feeds.keys()]) if (link.over) this.#feeds.delete(link);
+  }
+}
+
+function usable(lines: readonly string[]): string[] {
+  return lines.flatMap((line) => {
+    const candidate = parseCandidate(line);
+    return candidate !== null && isUsable(candidate) ? [line.trim().replace(/^a=/, '')] : [];
+  });
+}
+
+/** Errors of the offer's parser are the client's; go2rtc answers 500 for them (compat.md 1.6). */
+export function asOfferError(error: unknown): unknown {
+  if (!(error instanceof WireError)) return error;
+  return new HearthcamError(error.code, `webrtc: ${error.message}`, { status: 500, cause: error });
+}
