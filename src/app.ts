@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { ownerPolicy } from './access/policy.ts';
 import type { Cameras, Env, OutputModule, StillDecoder } from './core/contracts.ts';
 import { describeError, HearthcamError } from './core/errors.ts';
-import { Hub } from './core/hub.ts';
+import { Hub, type HubOptions } from './core/hub.ts';
 import type { Log } from './core/log.ts';
 import { Preloads } from './core/preload.ts';
 import { Scope } from './core/scope.ts';
@@ -20,6 +21,8 @@ export interface AppConfig {
   readonly preload: Readonly<Record<string, string>>;
   /** Sections of the modules by their key, as parsed by the module's own schema. */
   readonly sections: Readonly<Record<string, unknown>>;
+  /** Limits of the streams; absent: the hub's own. */
+  readonly restream?: Pick<HubOptions, 'lingerMs' | 'maxGopBytes' | 'timing'>;
 }
 
 export interface AppOptions {
@@ -55,7 +58,11 @@ export async function startApp(options: AppOptions): Promise<App> {
       () => hub,
       () => ownRtspPorts(config),
     );
-    const hub: Hub = new Hub({ log: log.child('streams'), sources: [...known, ...(options.sources ?? [])] });
+    const hub: Hub = new Hub({
+      ...config.restream,
+      log: log.child('streams'),
+      sources: [...known, ...(options.sources ?? [])],
+    });
     scope.defer(() => hub.close());
     const http = new HttpServer({ ...config.api, webRoot: options.webRoot }, access, log.child('api'), scope);
     const preloads = new Preloads(hub, log.child('preload'), scope);
@@ -69,6 +76,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     const apply = async (next: Pick<AppConfig, 'streams' | 'cameras' | 'preload'>): Promise<void> => {
       cameras = next.cameras;
       for (const [name, sources] of Object.entries(next.streams)) {
+        // One that the file leaves as it was may have been changed in memory through the API meanwhile.
+        if (hub.get(name) !== undefined && isDeepStrictEqual(current.streams[name], sources)) continue;
         try {
           hub.set(name, sources);
         } catch (error) {

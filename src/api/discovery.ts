@@ -1,0 +1,80 @@
+import type { Env } from '../core/contracts.ts';
+import { HearthcamError } from '../core/errors.ts';
+import { queryOf, sendJson, sendText } from './reply.ts';
+
+/**
+ * Endpoints by which clients ask what could be found or used (compat.md 1.7). Nothing is searched for, so they give
+ * go2rtc's answer for "nothing found": clients like Frigate's health check must not take a missing route for an error.
+ */
+const NO_SOURCES: readonly string[] = [
+  '/api/ffmpeg/hardware',
+  '/api/ffmpeg/devices',
+  '/api/v4l2',
+  '/api/alsa',
+  '/api/gopro',
+  '/api/dvrip',
+  '/api/onvif',
+  '/api/discovery/homekit',
+  '/api/nest',
+  '/api/ring',
+  '/api/tuya',
+  '/api/wyze',
+  '/api/xiaomi',
+  '/api/roborock',
+];
+
+export function mountDiscovery({ routes, hub }: Env): void {
+  for (const path of NO_SOURCES) {
+    routes.route({
+      methods: ['GET', 'HEAD'],
+      path,
+      right: 'configure',
+      handler: (_request, reply) => sendText(reply, 404, 'no sources'),
+    });
+  }
+  routes.route({
+    methods: ['GET', 'HEAD'],
+    path: '/api/hass',
+    right: 'configure',
+    handler: (_request, reply) => sendText(reply, 404, 'no hass config'),
+  });
+  routes.route({
+    methods: ['GET', 'HEAD'],
+    path: '/api/homekit',
+    right: 'configure',
+    handler: (request, reply) =>
+      queryOf(request).has('id') ? sendText(reply, 404, 'server not found') : sendJson(reply, null),
+  });
+  // Playing a file or a spoken text to a camera: refused as for a camera without a talk track.
+  routes.route({
+    methods: ['POST'],
+    path: '/api/ffmpeg',
+    right: 'talk',
+    handler: (request) => {
+      const query = queryOf(request);
+      hub.require(query.get('dst') ?? '');
+      if (!['file', 'live', 'text'].some((key) => (query.get(key) ?? '') !== '')) {
+        throw new HearthcamError('talk.nothing', 'one of file, live and text is needed', { status: 400 });
+      }
+      throw new HearthcamError('streams.talk', "can't find consumer", {
+        status: 500,
+        hint: 'the camera has no talk track',
+      });
+    },
+  });
+  routes.route({
+    methods: ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE'],
+    path: '/api/ffmpeg',
+    right: 'talk',
+    handler: (_request, reply) => sendText(reply, 405, 'Method not allowed'),
+  });
+  // The RTSPtoWebRTC integration asks these to see whether a server is there.
+  for (const path of ['/static', '/streams']) {
+    routes.route({
+      methods: ['GET', 'HEAD'],
+      path,
+      right: 'view',
+      handler: (_request, reply) => sendJson(reply, { status: 1, payload: {} }),
+    });
+  }
+}
