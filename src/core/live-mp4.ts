@@ -13,6 +13,8 @@ export interface LiveMp4ViewerOptions {
   readonly consumer: Consumer;
   /** Each init segment and fragment is a binary WebSocket message; else they follow one another bare. */
   readonly framed: boolean;
+  /** Begin at the newest picture (the cached ones fly past); else with the whole cached GOP, as recordings want it. */
+  readonly atOnce: boolean;
   readonly init?: InitOptions;
   readonly limits?: ViewerLimits;
   /** It took nothing for too long: close it. */
@@ -117,7 +119,7 @@ export class LiveMp4Viewer {
 
   /** Writes init segment and cached GOP without copying what is cached. */
   begin(gop: readonly AccessUnit[], complete: boolean): void {
-    const burst = this.#packager.join(gop, complete);
+    const burst = this.#packager.join(gop, { complete, pressed: this.#options.atOnce });
     if (burst === null) return;
     const { socket, consumer, framed } = this.#options;
     this.#baseTicks = burst.startTicks;

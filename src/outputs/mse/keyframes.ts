@@ -1,3 +1,4 @@
+import { parseCodecTokens } from '../../core/codec-tokens.ts';
 import type { WsSession } from '../../core/contracts.ts';
 import type { Hub } from '../../core/hub.ts';
 import { knownFormats } from '../../core/live-mp4.ts';
@@ -9,7 +10,6 @@ import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { keyframeMp4 } from '../../wire/mp4/still.ts';
 import { wsBinaryFrame } from '../../wire/websocket/frame.ts';
 import { openViewer, refuseSoundOnly } from './session.ts';
-import { parseOffer } from './tokens.ts';
 
 /** All viewers of key frames of one track: each key frame is made into a file and framed once. */
 class KeyframeFeed implements Disposable {
@@ -51,7 +51,10 @@ class KeyframeFeed implements Disposable {
  */
 export async function serveKeyframes(hub: Hub, session: WsSession, value: unknown, scope: Scope): Promise<void> {
   const stream = hub.require(session.src);
-  const offer = { ...parseOffer(value), wants: parseOffer(value).wants.filter((want) => want.kind === 'video') };
+  const offer = {
+    ...parseCodecTokens(value),
+    wants: parseCodecTokens(value).wants.filter((want) => want.kind === 'video'),
+  };
   const consumer = await openViewer(stream, session, offer, 'mp4', scope.signal, (reason) => {
     session.fail('mp4', reason);
     session.socket.end();

@@ -1,3 +1,4 @@
+import { type CodecOffer, parseCodecTokens } from '../../core/codec-tokens.ts';
 import type { WsSession } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { Hub } from '../../core/hub.ts';
@@ -7,7 +8,6 @@ import type { Scope } from '../../core/scope.ts';
 import type { Consumer, Stream } from '../../core/stream.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { wsCloseFrame } from '../../wire/websocket/frame.ts';
-import { type MseOffer, parseOffer } from './tokens.ts';
 
 /** RFC 6455 §7.4.1 and its registry: the client should connect again. */
 const SERVICE_RESTART = 1012;
@@ -19,10 +19,10 @@ const SERVICE_RESTART = 1012;
  */
 export async function serveMse(hub: Hub, session: WsSession, value: unknown, scope: Scope): Promise<void> {
   const stream = hub.require(session.src);
-  await play(stream, session, parseOffer(value), scope);
+  await play(stream, session, parseCodecTokens(value), scope);
 }
 
-async function play(stream: Stream, session: WsSession, offer: MseOffer, parent: Scope): Promise<void> {
+async function play(stream: Stream, session: WsSession, offer: CodecOffer, parent: Scope): Promise<void> {
   const scope = parent.child('viewer');
   try {
     const consumer = await openViewer(stream, session, offer, 'mse/fmp4', scope.signal, (reason) => {
@@ -39,6 +39,7 @@ async function play(stream: Stream, session: WsSession, offer: MseOffer, parent:
       socket: session.socket,
       consumer,
       framed: true,
+      atOnce: true,
       onStuck: () => {
         session.log.warn(`viewer ${session.remoteAddr} (MSE) took nothing of "${stream.name}" for long: closed`);
         session.socket.destroy();
@@ -54,7 +55,7 @@ async function play(stream: Stream, session: WsSession, offer: MseOffer, parent:
 export function openViewer(
   stream: Stream,
   session: WsSession,
-  offer: MseOffer,
+  offer: CodecOffer,
   formatName: string,
   signal: AbortSignal,
   onEnd: (reason: HearthcamError) => void,
@@ -84,7 +85,7 @@ export function refuseSoundOnly(stream: Stream, consumer: Consumer): void {
 function leave(
   stream: Stream,
   session: WsSession,
-  offer: MseOffer,
+  offer: CodecOffer,
   parent: Scope,
   viewer: Scope,
   reason: HearthcamError,

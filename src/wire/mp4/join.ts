@@ -6,6 +6,13 @@ import type { Lane } from './lane.ts';
 /** The cached pictures take this long on the viewer's time line, whatever time they took at the camera. */
 const BURST_TICKS = 9_000; // 0.1 s
 
+export interface BurstOptions {
+  /** `units` goes up to the last picture that was given out; else its key frame alone is used. */
+  readonly complete: boolean;
+  /** Press the pictures together; else they take the time they took at the camera. */
+  readonly pressed: boolean;
+}
+
 export interface Burst {
   /** The key frame alone, so that it shows before the rest has come; then the rest, with the newest audio. */
   readonly fragments: readonly (readonly Mp4Run[])[];
@@ -20,12 +27,13 @@ export interface Burst {
  */
 export function burstRuns(
   units: readonly AccessUnit[],
-  complete: boolean,
+  options: BurstOptions,
   lanes: ReadonlyMap<number, Lane>,
   main: Lane,
 ): Burst | null {
   if (main.kind !== 'video' || Number.isNaN(main.endTicks)) return null;
-  const pictures = units.filter((unit) => lanes.get(unit.trackId) === main);
+  const { complete, pressed } = options;
+  const pictures = units.filter((unit) => lanes.get(unit.trackId) === main).slice(0, complete ? undefined : 1);
   const [first] = pictures;
   const last = pictures.at(-1);
   if (first === undefined || last === undefined || !first.key) return null;
@@ -33,7 +41,7 @@ export function burstRuns(
 
   const end = main.endTicks;
   const spanTicks = last.dts - first.dts + main.leadTicks;
-  const room = Math.max(BURST_TICKS, pictures.length * 10);
+  const room = pressed ? Math.max(BURST_TICKS, pictures.length * 10) : spanTicks;
   const shrink = Math.min(1, room / Math.max(1, spanTicks), end / Math.max(1, spanTicks));
   /** From the camera's time to the place on the lane; what lies behind the end stays as it is. */
   const warp = (dts: number): number => {

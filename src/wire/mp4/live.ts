@@ -8,7 +8,7 @@ import {
   type Mp4Sample,
 } from './fragment.ts';
 import { type InitOptions, initSegment } from './init.ts';
-import { burstRuns } from './join.ts';
+import { type BurstOptions, burstRuns } from './join.ts';
 import { isGap, type Lane, learnLead, makeLane, placeAudio, placePicture, toSample } from './lane.ts';
 import { silentFrame } from './silence.ts';
 
@@ -149,13 +149,14 @@ export class LivePackager {
 
   /**
    * The cached GOP for a viewer who joins now. Its last picture must be the last one that was pushed or primed
-   * (`Stream.settle`). The pictures are laid so close together that they are over after a tenth of a second: they are
-   * there to be decoded, and the player is at the newest one at once, also when it never seeks. Null when there is no
-   * key frame yet. With `complete` false the key frame alone is given, and the viewer has to wait for the next one.
+   * (`Stream.settle`). `pressed`: the pictures are laid so close together that they are over after a tenth of a second:
+   * they are there to be decoded, and the player is at the newest one at once, also when it never seeks. Null when
+   * there is no key frame yet. With `complete` false the key frame alone is given, and the viewer has to wait for the
+   * next one.
    */
-  join(units: readonly AccessUnit[], complete: boolean): JoinBurst | null {
+  join(units: readonly AccessUnit[], options: BurstOptions): JoinBurst | null {
     const mine = units.filter((unit) => this.#lanes.has(unit.trackId));
-    const made = burstRuns(mine, complete, this.#lanes, this.#main);
+    const made = burstRuns(mine, options, this.#lanes, this.#main);
     if (made === null) return null;
     const messages = made.fragments.map((runs) => this.#pieces(runs));
     let bytes = 0;

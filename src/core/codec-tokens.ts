@@ -1,10 +1,10 @@
-import type { AudioCodec, VideoCodec } from '../../core/media.ts';
-import type { MediaWant } from '../../core/negotiate.ts';
+import type { AudioCodec, VideoCodec } from './media.ts';
+import type { MediaWant } from './negotiate.ts';
 
 /** PCM goes as FLAC. */
 const FLAC: readonly AudioCodec[] = ['pcma', 'pcmu', 'l16', 'flac'];
 
-export interface MseOffer {
+export interface CodecOffer {
   readonly wants: readonly MediaWant[];
   /** The client follows a second `mse` message on the same socket with `SourceBuffer.changeType`. */
   readonly changesType: boolean;
@@ -15,7 +15,7 @@ export interface MseOffer {
  * Only go2rtc's own tokens count, exactly as written, plus `av01…`, `vp09…` and `changetype` of our own player. With
  * none of them: H.264 or H.265, and AAC.
  */
-export function parseOffer(value: unknown): MseOffer {
+export function parseCodecTokens(value: unknown): CodecOffer {
   const tokens = typeof value === 'string' ? value.split(',').map((token) => token.trim()) : [];
   const video: VideoCodec[] = [];
   const audio: AudioCodec[] = [];

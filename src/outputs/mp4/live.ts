@@ -1,0 +1,85 @@
+import type { FastifyReply } from 'fastify';
+import { HearthcamError } from '../../core/errors.ts';
+import { knownFormats, LiveMp4 } from '../../core/live-mp4.ts';
+import type { Log } from '../../core/log.ts';
+import type { Scope } from '../../core/scope.ts';
+import type { ConsumerInfo, Stream } from '../../core/stream.ts';
+import { mp4Mime } from '../../wire/mp4/mime.ts';
+import { contentDisposition, type Mp4Query } from './query.ts';
+
+/**
+ * Answers with an MP4 that begins with the last key frame, its time at 0, and goes on until the client leaves, the
+ * stream ends, or `durationMs` have been written. The end of the connection is the end of the file.
+ * @throws HearthcamError as long as nothing was sent
+ */
+export async function serveLive(
+  stream: Stream,
+  query: Mp4Query,
+  who: ConsumerInfo,
+  reply: FastifyReply,
+  log: Log,
+  parent: Scope,
+): Promise<FastifyReply> {
+  const socket = reply.raw.socket;
+  if (socket === null) throw new HearthcamError('http.gone', 'the client has left', { status: 499 });
+  const scope = parent.child('mp4');
+  const close = (): void => {
+    scope.close().catch((error: unknown) => log.warn(`mp4 viewer ${who.remoteAddr}: close failed: ${String(error)}`));
+  };
+  socket.once('close', close);
+  try {
+    const finish = (): void => {
+      socket.end();
+      close();
+    };
+    const consumer = await stream.open({ ...who, wants: query.wants, signal: scope.signal, onEnd: finish });
+    scope.defer(() => consumer.close());
+    const tracks = await knownFormats(stream, consumer.tracks, scope.signal);
+    scope.signal.throwIfAborted();
+    const shared = stream.share(LiveMp4.key(tracks), () => new LiveMp4(stream, tracks));
+    scope.defer(() => shared.release());
+
+    // The fragments are written to the socket as they are for all viewers, past the chunks of HTTP/1.1.
+    reply.hijack();
+    socket.setNoDelay(true);
+    socket.setTimeout(0);
+    socket.write(head(reply, mp4Mime(shared.value.formats), query.filename));
+    const { durationMs } = query;
+    const viewer = shared.value.add({
+      socket,
+      consumer,
+      framed: false,
+      atOnce: durationMs === undefined,
+      init: query.init,
+      onStuck: () => {
+        log.warn(`viewer ${who.remoteAddr} (MP4) took nothing of "${stream.name}" for long: closed`);
+        socket.destroy();
+      },
+      onProgress: (writtenMs) => {
+        if (durationMs !== undefined && writtenMs >= durationMs) finish();
+      },
+    });
+    scope.defer(() => shared.value.remove(viewer));
+    scope.defer(() => {
+      socket.end();
+    });
+    return reply;
+  } catch (error) {
+    socket.off('close', close);
+    await scope.close();
+    throw error;
+  }
+}
+
+/** The response's head by hand, with what the server set for every response (CORS, nosniff). */
+function head(reply: FastifyReply, mime: string, filename: string | undefined): string {
+  const headers: Record<string, number | string | string[] | undefined> = {
+    ...reply.getHeaders(),
+    'content-type': mime,
+    'cache-control': 'no-store',
+    connection: 'close',
+    ...(filename === undefined ? {} : { 'content-disposition': contentDisposition(filename) }),
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+  return `HTTP/1.1 200 OK\r\n${lines.join('')}\r\n`;
+}
