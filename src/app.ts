@@ -19,6 +19,8 @@ export interface AppConfig {
   readonly cameras: Readonly<Record<string, readonly string[]>>;
   /** Query by stream name. */
   readonly preload: Readonly<Record<string, string>>;
+  /** How long cameras are held and how much of them is kept; defaults of the hub where absent. */
+  readonly restream?: Pick<HubOptions, 'lingerMs' | 'maxGopBytes' | 'timing'>;
   /** Sections of the modules by their key, as parsed by the module's own schema. */
   readonly sections: Readonly<Record<string, unknown>>;
   /** Limits of the streams; absent: the hub's own. */
