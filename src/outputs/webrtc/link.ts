@@ -135,16 +135,14 @@ const CODECS: readonly Codec[] = [
 
 /** The JSON of a message; `data` and `packet` travel as payload, a format's byte strings as base64. */
 export function encodeDown(message: DownMessage): { header: object; payload: Buffer } {
-  switch (message.type) {
-    case 'unit': {
-      const { data, ...header } = message;
-      return { header, payload: data };
-    }
-    case 'format':
-      return { header: { ...message, format: packFormat(message.format) }, payload: EMPTY };
-    default:
-      return { header: message, payload: EMPTY };
+  if (message.type === 'unit') {
+    const { data, ...header } = message;
+    return { header, payload: data };
   }
+  if (message.type === 'format') {
+    return { header: { ...message, format: packFormat(message.format) }, payload: EMPTY };
+  }
+  return { header: message, payload: EMPTY };
 }
 
 export function encodeUp(message: UpMessage): { header: object; payload: Buffer } {

@@ -50,6 +50,7 @@ export class ProcessLink {
         if (message.type === 'ready') {
           this.#limitMs = SILENT_MS;
           this.#ready.resolve(message.port);
+          log.debug(`${NAME} runs`, { pid: this.#process.pid, udp_port: message.port });
         } else if (message.type === 'log') {
           log[message.level](message.text);
         } else {
