@@ -1,4 +1,5 @@
 export * from './header.ts';
+export * from './media-receiver.ts';
 export * from './receiver.ts';
 export * from './reorder.ts';
 export * from './rtcp.ts';

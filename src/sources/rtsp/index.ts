@@ -1,0 +1,66 @@
+import { HearthcamError } from '../../core/errors.ts';
+import type { SourceModule, SourceRequest, SourceSink } from '../../core/source.ts';
+import { CameraMemory } from './memory.ts';
+import { RtspSession } from './session.ts';
+import { parseTarget, type RtspTarget, readOptions } from './target.ts';
+
+const MAX_REDIRECTS = 5;
+
+/** Makes the module with a memory of its own, for tests. */
+export function makeRtspSource(): SourceModule {
+  const memory = new CameraMemory();
+  return {
+    name: 'rtsp',
+    schemes: ['rtsp', 'rtsps', 'rtspx'],
+    validate(spec) {
+      parseTarget(spec.url);
+      readOptions(spec);
+    },
+    run: (request, sink) => run(request, sink, memory),
+  };
+}
+
+/** RTSP cameras: `rtsp://`, `rtsps://` (TLS, certificate verified), `rtspx://` (TLS, not verified). See README. */
+export const rtspSource: SourceModule = makeRtspSource();
+
+async function run(request: SourceRequest, sink: SourceSink, memory: CameraMemory): Promise<void> {
+  const options = readOptions(request.spec);
+  let target = parseTarget(request.spec.url);
+  for (let redirects = 0; ; ) {
+    const quirks = memory.of(target);
+    const outcome = await new RtspSession({ target, options, quirks, request, sink }).run();
+    switch (outcome.kind) {
+      case 'ended':
+        return;
+      case 'again':
+        break;
+      case 'redirect':
+        if (++redirects > MAX_REDIRECTS) {
+          throw new HearthcamError('rtsp.redirect', `${target.display} redirects more than ${MAX_REDIRECTS} times`, {
+            status: 502,
+          });
+        }
+        target = redirected(target, outcome.location);
+        break;
+      default:
+        outcome satisfies never;
+    }
+  }
+}
+
+/**
+ * Where a redirect leads. The password goes along to the same host only, and never from TLS to plain text.
+ * @throws HearthcamError
+ */
+function redirected(from: RtspTarget, location: string): RtspTarget {
+  const to = parseTarget(location);
+  if (from.scheme !== 'rtsp' && to.scheme === 'rtsp') {
+    throw new HearthcamError('rtsp.redirect', `${from.display} redirects to ${to.display}, which is not encrypted`, {
+      status: 502,
+      hint: 'if that is right, put the new address into the configuration',
+    });
+  }
+  const scheme = from.scheme === 'rtspx' && to.scheme === 'rtsps' ? 'rtspx' : to.scheme;
+  const credentials = to.credentials ?? (to.host === from.host ? from.credentials : null);
+  return { ...to, scheme, credentials };
+}
