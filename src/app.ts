@@ -23,8 +23,6 @@ export interface AppConfig {
   readonly restream?: Pick<HubOptions, 'lingerMs' | 'maxGopBytes' | 'timing'>;
   /** Sections of the modules by their key, as parsed by the module's own schema. */
   readonly sections: Readonly<Record<string, unknown>>;
-  /** Limits of the streams; absent: the hub's own. */
-  readonly restream?: Pick<HubOptions, 'lingerMs' | 'maxGopBytes' | 'timing'>;
 }
 
 export interface AppOptions {
