@@ -1,0 +1,133 @@
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { createApi } from '../api/module.ts';
+import { type App, startApp } from '../app.ts';
+import { type ConfigInput, parseInput, resolveInputs } from '../config/inputs.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { formatProblem } from '../config/problems.ts';
+import { jsonSchema } from '../config/section.ts';
+import { apiSection } from '../config/sections.ts';
+import { ConfigStore } from '../config/store.ts';
+import type { Log } from '../core/log.ts';
+import { Scope } from '../core/scope.ts';
+import { SecretMask } from '../core/secrets.ts';
+import { outputs } from '../modules.ts';
+import { createCodecProcess } from '../transcode/codec-process.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { openLog } from './log.ts';
+import type { Terminal } from './main.ts';
+import { allSections, layoutOf, logSettings, restreamSettings, toAppConfig } from './settings.ts';
+import { platformName, VERSION } from './version.ts';
+
+export interface ServeOptions {
+  readonly configs: readonly string[];
+  readonly demo: boolean;
+}
+
+/** Starts the server; it runs until a signal or the API ends it. @throws HearthcamError when it can't start */
+export async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
+  const scope = new Scope('program');
+  try {
+    await start(options, scope, terminal);
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
+}
+
+async function start(options: ServeOptions, scope: Scope, terminal: Terminal): Promise<void> {
+  let inputs: readonly ConfigInput[] = resolveInputs(options.configs, terminal.cwd);
+  const demo = options.demo || inputs.length === 0 ? await import('./demo.ts') : undefined;
+  const lifecycle = new Lifecycle(scope);
+  if (demo !== undefined) {
+    const own = options.configs.map((value) => parseInput(value, terminal.cwd));
+    inputs = [await demo.startDemo(scope), ...own];
+  }
+  const mask = new SecretMask();
+  const sections = allSections(outputs);
+  const store = new ConfigStore({ inputs, sections, env: terminal.env, mask });
+  const config = store.current;
+  config.throwIfFatal();
+  const { log, ring } = openLog(logSettings(config, terminal.stdout.isTTY === true), mask, terminal);
+  lifecycle.attach(log);
+  const api = config.get(apiSection);
+  log.info(`hearthcam ${VERSION}`, {
+    platform: platformName(process.platform, process.arch),
+    go2rtc: api.version,
+    config: demo === undefined ? (store.path ?? 'command line') : 'demo',
+  });
+  report(config, log);
+  const rtsp = rtspInfo(config, sections);
+  const apiModule = createApi({
+    settings: store,
+    ring,
+    control: lifecycle,
+    show: (text) => (api.mask_secrets ? mask.mask(text) : text),
+    mask: (text) => mask.mask(text),
+    version: api.version,
+    ownVersion: VERSION,
+    rtsp,
+    schema: () => jsonSchema(sections),
+  });
+  const app = await startApp({
+    config: { ...toAppConfig(config, outputs, terminal.cwd), restream: restreamSettings(config) },
+    log,
+    outputs: [...outputs, apiModule],
+    createStills: (childLog, childScope) => createCodecProcess({ log: childLog, scope: childScope }),
+    webRoot: api.static_dir === '' ? builtInPages() : resolve(terminal.cwd, api.static_dir),
+    product: `hearthcam/${VERSION}`,
+  });
+  scope.defer(() => app.close());
+  const configLog = log.child('config');
+  store.watch(configLog, scope, (next, previous) => applyChange(app, next, previous, configLog, terminal));
+  demo?.printLinks(app, rtsp.listen, config, terminal);
+}
+
+/** Takes over what an edit of the file changed; says what needs a restart. */
+async function applyChange(
+  app: App,
+  next: LoadedConfig,
+  previous: LoadedConfig,
+  log: Log,
+  terminal: Terminal,
+): Promise<void> {
+  const before = toAppConfig(previous, outputs, terminal.cwd);
+  const after = toAppConfig(next, outputs, terminal.cwd);
+  const later = (['api', 'sections'] as const).filter(
+    (part) => JSON.stringify(before[part]) !== JSON.stringify(after[part]),
+  );
+  await app.apply(after);
+  log.info('the configuration file was read again', { streams: Object.keys(after.streams).length });
+  if (later.length > 0) log.warn('listeners and log keep their settings until the next start');
+}
+
+function report(config: LoadedConfig, log: Log): void {
+  const child = log.child('config');
+  for (const problem of config.problems) {
+    if (problem.severity === 'error') child.error(formatProblem(problem));
+    else child.warn(formatProblem(problem));
+  }
+  for (const { stream, camera } of layoutOf(config).clashes) {
+    child.warn(`stream "${stream}" is also made by camera "${camera}": the camera's is used`);
+  }
+}
+
+const rtspShape = z.object({
+  listen: z.string().default(':8554'),
+  default_query: z.string().default('video&audio'),
+  pkt_size: z.number().default(0),
+});
+
+/** What `/api` says about the RTSP server, whichever module handles that section. */
+function rtspInfo(config: LoadedConfig, sections: ReturnType<typeof allSections>) {
+  const section = sections.find((one) => one.key === 'rtsp');
+  const parsed = rtspShape.safeParse(section === undefined ? {} : config.get(section));
+  return parsed.success ? parsed.data : rtspShape.parse({});
+}
+
+/** `dist/web`, seen from the bundle or from the sources. */
+function builtInPages(): string {
+  const fromSources = import.meta.url.endsWith('/cli/serve.ts');
+  return fileURLToPath(new URL(fromSources ? '../../dist/web' : './web', import.meta.url));
+}
