@@ -39,6 +39,23 @@ const states = [
     state: 'error',
     reason: 'does not answer',
   },
+  {
+    name: 'the camera went away a moment ago',
+    value: { producers: [{ url: 'rtsp://x', medias: ['video, recvonly, H264'], receivers: [{}], error: 'ended' }] },
+    state: 'error',
+    reason: 'ended',
+  },
+  {
+    name: 'the first source plays, the second can’t',
+    value: {
+      producers: [
+        { url: 'rtsp://x', medias: ['video, recvonly, H264'] },
+        { url: 'ffmpeg:x', error: 'no' },
+      ],
+    },
+    state: 'live',
+    reason: '',
+  },
   { name: 'a newer server’s answer', value: 7, state: 'idle', reason: '' },
 ];
 for (const { name, value, state, reason } of states) {

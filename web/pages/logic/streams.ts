@@ -23,6 +23,8 @@ const CODEC_NAMES: Readonly<Record<string, string>> = {
   pcm_mulaw: 'G.711 µ',
   pcm_s16be: 'PCM',
   pcm_s16le: 'PCM',
+  adpcm_g726: 'G.726',
+  adpcm_g722: 'G.722',
   flac: 'FLAC',
   mp3: 'MP3',
 };
@@ -38,10 +40,11 @@ export function parseStreams(value: unknown): StreamInfo[] {
 function parseStream(name: string, value: unknown): StreamInfo {
   const stream = record(value);
   const producers = list(stream['producers']).map(record);
-  const active = producers.filter((one) => list(one['receivers']).length > 0 || list(one['medias']).length > 0);
+  // One that lost its camera still says what it had, and why it has it no more.
+  const active = producers.filter((one) => list(one['medias']).length > 0 && text(one['error']) === '');
   const codecs = active.flatMap((one) => list(one['receivers']).map((receiver) => record(record(receiver)['codec'])));
   const failing = producers.map((one) => text(one['error'])).find((reason) => reason !== '') ?? '';
-  const live = active.length > 0 && !(failing !== '' && codecs.length === 0);
+  const live = active.length > 0;
   const viewers = list(stream['consumers']).filter((one) => !NO_VIEWERS.includes(text(record(one)['format_name'])));
   return {
     name,

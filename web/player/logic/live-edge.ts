@@ -63,7 +63,7 @@ export class LiveEdge {
     const excessS = lagS - this.#targetS;
     this.#fast = this.#fast ? excessS > 0 : excessS > SLACK_S;
     if (!this.#fast) return { kind: 'rate', rate: 1 };
-    return { kind: 'rate', rate: Math.min(MAX_RATE, Math.round((1.04 + excessS * 0.25) * 100) / 100) };
+    return { kind: 'rate', rate: Math.min(MAX_RATE, Math.round((1.05 + excessS * 0.35) * 100) / 100) };
   }
 
   /** To the live end, for example when the page becomes visible again. */
