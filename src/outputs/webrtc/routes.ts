@@ -210,7 +210,8 @@ export class WebrtcMessages {
   }
 
   mount(): void {
-    const { routes } = this.#env;
+    const { routes, access } = this.#env;
+    const mayName = (session: WsSession): boolean => access.allows(session.peer, 'configure', session.src);
     routes.message({
       type: 'webrtc/offer',
       right: 'view',
@@ -220,7 +221,8 @@ export class WebrtcMessages {
       type: 'webrtc',
       right: 'view',
       handler: (session, value) =>
-        this.#offer(session, jsonOffer(value), iceServersOf(value), (sdp) =>
+        // Like a URL given as src, servers named in a request let whoever asks choose whom this server talks to.
+        this.#offer(session, jsonOffer(value), mayName(session) ? iceServersOf(value) : [], (sdp) =>
           session.send('webrtc', { type: 'answer', sdp }),
         ),
     });

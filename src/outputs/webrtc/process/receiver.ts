@@ -59,7 +59,7 @@ export class Receiver {
     }
     if (this.#held.size === 0) {
       this.#waitingSinceMs = nowMs;
-      this.#nackAtMs = 0;
+      this.#nackAtMs = Number.NEGATIVE_INFINITY;
     }
     this.#held.set(unwrapped, packet);
     this.poll(nowMs);

@@ -62,22 +62,26 @@ export function choosePayload(media: OfferedMedia, codec: Codec, format: TrackFo
   return best;
 }
 
-type Profile = { readonly rank: number; readonly level: number };
+type Profile = { readonly idc: number; readonly rank: number; readonly level: number };
 
-/** Profiles in the order in which a decoder of a later one plays the earlier ones (RFC 6184 §8.1, ISO 14496-10 A.2). */
+/** The usual profiles in the order in which a decoder of a later one plays the earlier (ISO/IEC 14496-10 A.2). */
 function h264Profile(hex: string): Profile {
   const idc = Number.parseInt(hex.slice(0, 2), 16);
   const constraints = Number.parseInt(hex.slice(2, 4), 16);
   const level = Number.parseInt(hex.slice(4, 6), 16);
-  if (idc === 0x42) return { rank: (constraints & 0x40) === 0 ? 1 : 0, level };
-  if (idc === 0x4d) return { rank: (constraints & 0x80) === 0 ? 2 : 0, level };
-  if (idc === 0x58) return { rank: (constraints & 0xc0) === 0xc0 ? 0 : 2, level };
-  return { rank: 3, level };
+  // RFC 6184 table 5: what Baseline, Main and Extended have in common is Constrained Baseline.
+  if (idc === 0x42) return { idc, rank: (constraints & 0x40) === 0 ? 1 : 0, level };
+  if (idc === 0x4d) return { idc, rank: (constraints & 0x80) === 0 ? 2 : 0, level };
+  return { idc, rank: idc === 0x64 ? 3 : UNUSUAL, level };
 }
+const UNUSUAL = 9;
 
 /** Same profile is best, then the nearest above (it includes ours), then the nearest below (decoders mostly cope). */
 function profileScore(stream: Profile, offered: Profile): number {
+  const level = offered.level >= stream.level ? 1 : 0;
+  if (offered.rank === UNUSUAL) return level + (offered.idc === stream.idc ? 100 : 0);
+  if (stream.rank === UNUSUAL) return level + 40 + offered.rank;
   const distance = offered.rank - stream.rank;
-  const profile = distance === 0 ? 100 : distance > 0 ? 80 - distance * 10 : 40 + distance * 10;
-  return profile + (offered.level >= stream.level ? 1 : 0);
+  if (distance === 0) return level + 100;
+  return level + (distance > 0 ? 80 : 40) - Math.abs(distance) * 10;
 }

@@ -142,9 +142,13 @@ export function parseOffer(text: string): Offer {
     }
   });
 
+  const media = sections.map((section, index) => finishMedia(section, index, sessionDirection));
+  if (new Set(media.map((one) => one.mid)).size < media.length) {
+    throw new WireError('sdp.mid', 'two m-lines have the same mid', 0);
+  }
   return {
     ...checkTransport(transport),
-    media: sections.map((section, index) => finishMedia(section, index, sessionDirection)),
+    media,
     candidates,
     bundle,
   };
