@@ -1,10 +1,9 @@
 import type { Socket } from 'node:net';
-import { FlacTrack, isPcm } from '../wire/flac/track.ts';
 import type { InitOptions } from '../wire/mp4/init.ts';
 import { LivePackager, type Packed } from '../wire/mp4/live.ts';
 import { writeWsBinaryHeader, wsBinaryFrame, wsBinaryHeader, wsHeaderBytes } from '../wire/websocket/frame.ts';
-import { HearthcamError } from './errors.ts';
 import type { AccessUnit, Track, TrackFormat } from './media.ts';
+import { Mp4Tracks } from './mp4-tracks.ts';
 import type { Consumer, Stream } from './stream.ts';
 import { DEFAULT_VIEWER_LIMITS, SocketViewer, type ViewerLimits } from './viewer.ts';
 
@@ -30,7 +29,7 @@ export interface LiveMp4ViewerOptions {
 export class LiveMp4 implements Disposable {
   readonly #stream: Stream;
   readonly #packager: LivePackager;
-  readonly #flac = new Map<number, FlacTrack>();
+  readonly #tracks: Mp4Tracks;
   readonly #unsubscribe: () => void;
   #viewers: readonly LiveMp4Viewer[] = [];
 
@@ -41,22 +40,15 @@ export class LiveMp4 implements Disposable {
   /** @throws HearthcamError when a track's format is not known yet (see `knownFormats`). */
   constructor(stream: Stream, tracks: readonly Track[]) {
     this.#stream = stream;
-    const live = tracks.map((track) => {
-      const { format } = track;
-      if (format === null) throw new HearthcamError('mp4.format', `a ${track.codec} track has no format yet`);
-      if (!isPcm(format)) return { id: track.id, format };
-      const flac = new FlacTrack(format);
-      this.#flac.set(track.id, flac);
-      return { id: track.id, format: flac.format };
-    });
-    this.#packager = new LivePackager(live, {
+    this.#tracks = new Mp4Tracks(stream, tracks);
+    this.#packager = new LivePackager(this.#tracks.live, {
       bytes: wsHeaderBytes,
       write: (target, fragmentBytes) => {
         writeWsBinaryHeader(target, 0, fragmentBytes);
       },
     });
     this.#unsubscribe = stream.subscribe((units) => this.#onUnits(units));
-    this.#packager.prime(this.#converted(stream.gop().units));
+    this.#packager.prime(this.#tracks.convert(stream.gop().units));
   }
 
   /** What the file holds, in its order. */
@@ -69,7 +61,7 @@ export class LiveMp4 implements Disposable {
     this.#stream.settle();
     const gop = this.#stream.gop();
     const viewer = new LiveMp4Viewer(this.#packager, options);
-    viewer.begin(this.#converted(gop.units), gop.complete);
+    viewer.begin(this.#tracks.convert(gop.units), gop.complete);
     this.#viewers = [...this.#viewers, viewer];
     return viewer;
   }
@@ -81,23 +73,17 @@ export class LiveMp4 implements Disposable {
   [Symbol.dispose](): void {
     this.#unsubscribe();
     this.#viewers = [];
-    for (const flac of this.#flac.values()) flac[Symbol.dispose]();
+    this.#tracks[Symbol.dispose]();
   }
 
   #onUnits(units: readonly AccessUnit[]): void {
-    const packs = this.#packager.push(this.#converted(units));
+    const packs = this.#packager.push(this.#tracks.convert(units));
     if (packs.length === 0) return;
     const nowMs = performance.now();
     const viewers = this.#viewers;
     for (const packed of packs) {
       for (const viewer of viewers) viewer.deliver(packed, nowMs);
     }
-  }
-
-  /** PCM as FLAC, all else as it is. */
-  #converted(units: readonly AccessUnit[]): readonly AccessUnit[] {
-    if (this.#flac.size === 0) return units;
-    return units.flatMap((unit) => this.#flac.get(unit.trackId)?.convert(unit) ?? unit);
   }
 }
 
@@ -186,59 +172,4 @@ const LEAST_HELD_TICKS = 9_000;
 function prefixBytes(message: Buffer): number {
   const short = (message[1] ?? 0) & 0x7f;
   return short < 126 ? 2 : short === 126 ? 4 : 10;
-}
-
-/**
- * Waits until the formats of all tracks are known. Audio that stays silent is left out after a second.
- * @returns the tracks that have a format; at least one, and the video if there is one
- * @throws HearthcamError 504 when the video's parameters do not come
- */
-export async function knownFormats(
-  stream: Stream,
-  tracks: readonly Track[],
-  signal: AbortSignal,
-  limits: { readonly videoMs?: number; readonly audioMs?: number } = {},
-): Promise<readonly Track[]> {
-  const video = tracks.filter((track) => track.kind === 'video');
-  const all = await untilTracks(stream, () => tracks.every(hasFormat), signal, limits.audioMs ?? 1_000);
-  if (all) return tracks;
-  const needed = video.length > 0 ? video : tracks;
-  const some = (): boolean => needed.some(hasFormat);
-  if (some() || (await untilTracks(stream, some, signal, limits.videoMs ?? 10_000))) return tracks.filter(hasFormat);
-  throw new HearthcamError('stream.format', `the camera of "${stream.name}" has sent no key frame yet`, {
-    status: 504,
-    hint: 'is its key frame interval (I-frame interval) very long?',
-  });
-}
-
-function hasFormat(track: Track): boolean {
-  return track.format !== null;
-}
-
-/** Whether `done` became true, looked at whenever units arrive, before the time is over. */
-async function untilTracks(
-  stream: Stream,
-  done: () => boolean,
-  signal: AbortSignal,
-  timeoutMs: number,
-): Promise<boolean> {
-  signal.throwIfAborted();
-  if (done()) return true;
-  return new Promise<boolean>((resolve, reject) => {
-    const finish = (settle: () => void): void => {
-      unsubscribe();
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      settle();
-    };
-    const onAbort = (): void => finish(() => reject(signal.reason));
-    const unsubscribe = stream.subscribe(
-      () => {
-        if (done()) finish(() => resolve(true));
-      },
-      { immediate: true },
-    );
-    const timer = setTimeout(() => finish(() => resolve(done())), timeoutMs);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
 }

@@ -1,7 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import { HearthcamError } from '../../core/errors.ts';
-import { knownFormats, LiveMp4 } from '../../core/live-mp4.ts';
+import { LiveMp4 } from '../../core/live-mp4.ts';
 import type { Log } from '../../core/log.ts';
+import { knownFormats } from '../../core/mp4-tracks.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { ConsumerInfo, Stream } from '../../core/stream.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';

@@ -1,8 +1,8 @@
 import { parseCodecTokens } from '../../core/codec-tokens.ts';
 import type { WsSession } from '../../core/contracts.ts';
 import type { Hub } from '../../core/hub.ts';
-import { knownFormats } from '../../core/live-mp4.ts';
 import { type AccessUnit, type Track, VIDEO_CLOCK_HZ } from '../../core/media.ts';
+import { knownFormats } from '../../core/mp4-tracks.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
 import { DEFAULT_VIEWER_LIMITS, SocketViewer } from '../../core/viewer.ts';

@@ -1,21 +1,27 @@
 /** An attribute list (RFC 8216bis §4.2): `NAME=value,NAME="quoted, value",…`. What is no such pair is left out. */
 export function parseAttributes(text: string): ReadonlyMap<string, string> {
   const attributes = new Map<string, string>();
-  const pattern = /\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"]*)"|([^",]*))\s*(?:,|$)/y;
   let at = 0;
   while (at < text.length) {
-    pattern.lastIndex = at;
-    const match = pattern.exec(text);
-    if (match === null) {
-      // Damaged: go on behind the next comma.
-      const comma = text.indexOf(',', at);
-      if (comma < 0) break;
-      at = comma + 1;
-      continue;
+    const equals = text.indexOf('=', at);
+    if (equals < 0) break;
+    // Damage before the name ends with the last comma in front of it.
+    const name = text.slice(Math.max(at, text.lastIndexOf(',', equals) + 1), equals).trim();
+    let from = equals + 1;
+    while (text[from] === ' ') from++;
+    let end: number;
+    if (text[from] === '"') {
+      const close = text.indexOf('"', from + 1);
+      end = close < 0 ? text.length : close;
+      if (name !== '') attributes.set(name.toUpperCase(), text.slice(from + 1, end));
+      const comma = text.indexOf(',', end);
+      at = comma < 0 ? text.length : comma + 1;
+    } else {
+      const comma = text.indexOf(',', from);
+      end = comma < 0 ? text.length : comma;
+      if (name !== '') attributes.set(name.toUpperCase(), text.slice(from, end).trim());
+      at = end + 1;
     }
-    const [, name = '', quoted, plain] = match;
-    attributes.set(name.toUpperCase(), quoted ?? plain?.trim() ?? '');
-    at = Math.max(pattern.lastIndex, at + 1);
   }
   return attributes;
 }

@@ -16,7 +16,7 @@ export interface Lane {
   readonly fileId: number;
   readonly kind: 'video' | 'audio';
   format: TrackFormat;
-  readonly clockHz: number;
+  clockHz: number;
   /** End of the last sample in ticks of the track; NaN before the first. */
   endTicks: number;
   /** Decoding time of the last unit on the stream's time line; NaN before the first. */
@@ -57,6 +57,15 @@ export function makeLane(fileId: number, format: TrackFormat): Lane {
     learnt: 0,
     stepTicks: 0,
   };
+}
+
+/** From now on units have this format; a new clock goes on where the old one stands. */
+export function adoptFormat(lane: Lane, format: TrackFormat): void {
+  lane.format = format;
+  if (format.clockRateHz === lane.clockHz) return;
+  lane.endTicks = Math.round((lane.endTicks * format.clockRateHz) / lane.clockHz);
+  lane.clockHz = format.clockRateHz;
+  lane.lastDts = Number.NaN;
 }
 
 /** Learns one picture's length from the first distances: the smallest, as the first one is often an odd one. */

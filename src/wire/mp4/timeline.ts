@@ -1,0 +1,119 @@
+import { type AccessUnit, type TrackFormat, VIDEO_CLOCK_HZ } from '../../core/media.ts';
+import type { Mp4Sample } from './fragment.ts';
+import { type InitOptions, initSegment } from './init.ts';
+import { isGap, type Lane, learnLead, makeLane, type Placed, placeAudio, placePicture } from './lane.ts';
+import { silentFrame } from './silence.ts';
+
+/** A track to be packaged. */
+export interface LiveTrack {
+  /** `AccessUnit.trackId`. */
+  readonly id: number;
+  readonly format: TrackFormat;
+}
+
+/** Audio that stays behind the picture so far is filled with silence, or players would stop with it. */
+const SILENCE_AFTER_TICKS = 63_000; // 0.7 s
+const SILENCE_REST_TICKS = 18_000; // 0.2 s
+
+/**
+ * The tracks of a live file on one time line. When the camera was away its absence is cut out, so that players go on
+ * at once instead of standing before a hole; sound that is missing is replaced by silence.
+ */
+export class LiveTimeline {
+  readonly lanes: ReadonlyMap<number, Lane>;
+  /** The video, else the first audio: what fragments are cut by. */
+  readonly main: Lane;
+  /** From the stream's time line to the file's, 90 kHz. */
+  #offsetTicks = 0;
+  #firstTicks = Number.NaN;
+
+  /** `tracks`: at most one video. The order is that of the file. */
+  constructor(tracks: readonly LiveTrack[]) {
+    const lanes = new Map<number, Lane>();
+    let fileId = 1;
+    for (const track of tracks) lanes.set(track.id, makeLane(fileId++, track.format));
+    const list = [...lanes.values()];
+    const main = list.find((lane) => lane.kind === 'video') ?? list[0];
+    if (main === undefined) throw new TypeError('a live file needs at least one track');
+    this.lanes = lanes;
+    this.main = main;
+  }
+
+  get formats(): readonly TrackFormat[] {
+    return [...this.lanes.values()].map((lane) => lane.format);
+  }
+
+  /** Init segment for a viewer whose presentation time 0 is at `startTicks` (90 kHz). */
+  init(startTicks: number, options?: InitOptions): Buffer {
+    const tracks = [...this.lanes.values()].map((lane) => ({
+      id: lane.fileId,
+      format: lane.format,
+      startTicks: Math.round((startTicks * lane.clockHz) / VIDEO_CLOCK_HZ),
+    }));
+    return initSegment(tracks, options);
+  }
+
+  /** Learns the distance of pictures from a GOP that is about to be placed. */
+  learn(units: readonly AccessUnit[]): void {
+    const pictures = units.filter((unit) => unit.format.kind === 'video' && this.lanes.has(unit.trackId));
+    const [first, last] = [pictures[0], pictures.at(-1)];
+    if (first === undefined || last === undefined || pictures.length < 2) return;
+    learnLead(this.main, Math.round((last.dts - first.dts) / (pictures.length - 1)));
+  }
+
+  /** Where a unit lies; null for audio whose time has been given out already. */
+  place(lane: Lane, unit: AccessUnit): Placed | null {
+    if (lane.kind === 'video') {
+      if (isGap(lane, unit.dts)) this.#closeGap(lane, unit.dts);
+      const placed = placePicture(lane, unit, this.#offsetTicks);
+      if (Number.isNaN(this.#firstTicks)) this.#firstTicks = placed.startTicks;
+      return placed;
+    }
+    if (unit.format.kind !== 'audio') return null;
+    if (lane === this.main && isGap(lane, unit.pts)) this.#closeGap(lane, unit.pts);
+    const offsetTicks = Math.round((this.#offsetTicks * lane.clockHz) / VIDEO_CLOCK_HZ);
+    return placeAudio(lane, unit, unit.format, offsetTicks);
+  }
+
+  /** Calls `add` with a silent sample for each audio track that has fallen too far behind the picture. */
+  fillSilence(add: (lane: Lane, startTicks: number, sample: Mp4Sample) => void): void {
+    for (const lane of this.lanes.values()) {
+      if (lane.kind !== 'audio' || lane === this.main || lane.format.kind !== 'audio') continue;
+      // A track that has given nothing yet is reckoned from the first picture.
+      const reached90k = Number.isNaN(lane.endTicks) ? this.#firstTicks : ticks90k(lane);
+      const behind90k = this.main.endTicks - reached90k;
+      if (!(behind90k >= SILENCE_AFTER_TICKS)) continue;
+      const data = silentFrame(lane.format);
+      if (data === undefined) continue;
+      const startTicks = Math.round((reached90k * lane.clockHz) / VIDEO_CLOCK_HZ);
+      const durationTicks = Math.round(((behind90k - SILENCE_REST_TICKS) * lane.clockHz) / VIDEO_CLOCK_HZ);
+      add(lane, startTicks, { data, durationTicks, offsetTicks: 0, key: true });
+      lane.endTicks = startTicks + durationTicks;
+    }
+  }
+
+  /** Cuts the camera's absence out of the time line, as far as no other track went on meanwhile. */
+  #closeGap(lane: Lane, dts: number): void {
+    const goneTicks = ((dts - lane.lastDts - Math.max(lane.stepTicks, 1)) * VIDEO_CLOCK_HZ) / lane.clockHz;
+    const endTicks = ticks90k(lane);
+    let reachedTicks = endTicks;
+    for (const other of this.lanes.values()) {
+      if (!Number.isNaN(other.endTicks)) reachedTicks = Math.max(reachedTicks, ticks90k(other));
+    }
+    this.#offsetTicks -= Math.max(0, Math.round(goneTicks - (reachedTicks - endTicks)));
+  }
+}
+
+/** End of a lane, 90 kHz. */
+export function ticks90k(lane: Lane): number {
+  return (lane.endTicks * VIDEO_CLOCK_HZ) / lane.clockHz;
+}
+
+/** Whether a player has to be told: the same parameters in a new object change nothing. */
+export function formatsDiffer(one: TrackFormat, other: TrackFormat): boolean {
+  if (one === other) return false;
+  if (one.codec !== other.codec || one.codecString !== other.codecString || !one.config.equals(other.config))
+    return true;
+  if (one.kind === 'video') return other.kind !== 'video' || one.width !== other.width || one.height !== other.height;
+  return other.kind !== 'audio' || one.sampleRateHz !== other.sampleRateHz || one.channels !== other.channels;
+}
