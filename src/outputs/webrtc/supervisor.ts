@@ -10,6 +10,8 @@ export interface SupervisorOptions {
   readonly scope: Scope;
   /** Stopped when nobody has needed it for so long. */
   readonly idleMs?: number;
+  /** Replaced when it has said nothing for so long. */
+  readonly silentMs?: number;
   /** A life of the process has ended otherwise than by our wish. */
   readonly onDeath: (reason: HearthcamError) => void;
 }
@@ -38,7 +40,7 @@ export class ProcessLink {
   #heardAtMs = performance.now();
   #limitMs = START_MS;
 
-  constructor(config: TransportConfig, log: Log, onMessage: (message: UpMessage) => void) {
+  constructor(config: TransportConfig, log: Log, silentMs: number, onMessage: (message: UpMessage) => void) {
     this.#ready.promise.catch(() => {});
     this.#process = new HelperProcess({
       name: NAME,
@@ -48,7 +50,7 @@ export class ProcessLink {
         this.#heardAtMs = performance.now();
         const message = parseUp(header, payload);
         if (message.type === 'ready') {
-          this.#limitMs = SILENT_MS;
+          this.#limitMs = silentMs;
           this.#ready.resolve(message.port);
           log.debug(`${NAME} runs`, { pid: this.#process.pid, udp_port: message.port });
         } else if (message.type === 'log') {
@@ -174,7 +176,12 @@ export class Supervisor {
       });
     }
     const startedMs = performance.now();
-    const link = new ProcessLink(this.#options.config, this.#options.log, this.#onMessage);
+    const link = new ProcessLink(
+      this.#options.config,
+      this.#options.log,
+      this.#options.silentMs ?? SILENT_MS,
+      this.#onMessage,
+    );
     this.#link = link;
     void link.ended.then((reason) => this.#onEnd(link, reason, performance.now() - startedMs));
     return link;
