@@ -106,7 +106,8 @@ export class RtspConnection {
       );
     });
     const timer = setTimeout(() => {
-      this.fail(connectFailure(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' }), target));
+      const code = socket.connecting || target.scheme === 'rtsp' ? 'ETIMEDOUT' : 'TLS_TIMEOUT';
+      this.fail(connectFailure(Object.assign(new Error('timeout'), { code }), target));
       socket.destroy();
     }, this.#timeoutMs);
     try {

@@ -64,6 +64,8 @@ function explain(code: string, message: string): { text: string; hint?: string }
       return { text: 'cannot be reached', hint: 'is the camera on, and is its address still the same?' };
     case 'ETIMEDOUT':
       return { text: 'does not answer', hint: 'is the camera on, and is its address still the same?' };
+    case 'TLS_TIMEOUT':
+      return { text: 'does not answer in TLS', hint: 'is this its port for RTSP over TLS? Without TLS use rtsp://' };
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return { text: 'is not a name that can be resolved', hint: 'use the IP address, or check the DNS' };

@@ -1,5 +1,6 @@
 import { describeError, WireError } from '../../core/errors.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
+import type { MediaKind } from '../../core/media.ts';
 import type { SourceSink } from '../../core/source.ts';
 import type { DepacketizedUnit, MediaProblem } from '../../wire/codecs/depacketizer.ts';
 import { looksLikeRtcp, makeRtpView, readRtp } from '../../wire/rtp/header.ts';
@@ -111,8 +112,8 @@ export class Reception implements TrackEvents {
     this.#input.sink.unit({ track: track.index, format, ticks, key, data });
   }
 
-  onProblem(track: RtspTrack, problem: MediaProblem): void {
-    this.#trouble(`${track.kind}: ${problem.message}`, problem.code);
+  onProblem(kind: MediaKind, problem: MediaProblem): void {
+    this.#trouble(`${kind}: ${problem.message}`, problem.code);
   }
 
   onSync(track: RtspTrack, ticks: number, ntpUnixMs: number): void {

@@ -27,7 +27,8 @@ export interface RtspTrack {
 
 export interface TrackEvents {
   onUnit(track: RtspTrack, unit: DepacketizedUnit): void;
-  onProblem(track: RtspTrack, problem: MediaProblem): void;
+  /** May come while the track is being made: of its SDP. */
+  onProblem(kind: MediaKind, problem: MediaProblem): void;
   onSync(track: RtspTrack, ticks: number, ntpUnixMs: number): void;
 }
 
@@ -81,7 +82,7 @@ function makeTrack(
     receiver = new MediaReceiver({
       media,
       onUnit: (unit) => events.onUnit(track, unit),
-      onProblem: (problem) => events.onProblem(track, problem),
+      onProblem: (problem) => events.onProblem(kind, problem),
       onSync: (ticks, ntpUnixMs) => events.onSync(track, ticks, ntpUnixMs),
     });
   } catch (error) {
