@@ -34,9 +34,9 @@ const rows: {
     protocol: 'rtsp+tcp',
   },
   {
-    name: 'MJPEG and L16 from a camera that speaks only UDP',
-    camera: { video: 'mjpeg', audio: 'l16', transport: 'udp' },
-    codecs: 'jpeg l16',
+    name: 'MJPEG and G.711 µ-law from a camera that speaks only UDP',
+    camera: { video: 'mjpeg', audio: 'pcmu', transport: 'udp' },
+    codecs: 'jpeg pcmu',
     protocol: 'rtsp+udp',
   },
 ];
