@@ -35,7 +35,7 @@ const MAX_STDERR_LINE = 500;
 export class HelperProcess implements AsyncDisposable {
   readonly #options: HelperOptions;
   readonly #child: ChildProcess;
-  readonly #socket: Duplex;
+  readonly #socket: Duplex | undefined;
   readonly #limiter = new LogLimiter(10_000);
   readonly #gone = Promise.withResolvers<void>();
   #reason: HearthcamError | undefined;
@@ -49,8 +49,11 @@ export class HelperProcess implements AsyncDisposable {
       // Settings of the server are none of the helper's business, but the libraries' own variables must get through.
       env: { ...process.env, ...MALLOC_ENV },
     });
-    const socket = this.#child.stdio[IPC_FD];
-    if (!(socket instanceof Duplex)) throw new HearthcamError('helper.start', `${options.name}: no socket to it`);
+    this.#child.once('error', (error) => this.#end(`can't run: ${error.message}`));
+    this.#child.once('exit', (code, signal) => this.#end(`ended (${signal ?? `exit code ${code ?? 0}`})`));
+    // Without free file descriptors Node makes no stdio at all, and tells why by 'error' in a moment.
+    const socket = this.#child.stdio?.[IPC_FD];
+    if (!(socket instanceof Duplex)) return;
     this.#socket = socket;
     const reader = new IpcReader();
     socket.on('data', (chunk: Buffer) => {
@@ -63,8 +66,6 @@ export class HelperProcess implements AsyncDisposable {
     // A broken pipe is the process's end, which 'exit' reports with the reason.
     socket.on('error', (error) => options.log.debug(`${options.name}: ${error.message}`));
     if (this.#child.stderr !== null) this.#logLines(this.#child.stderr);
-    this.#child.once('error', (error) => this.#end(`can't run: ${error.message}`));
-    this.#child.once('exit', (code, signal) => this.#end(`ended (${signal ?? `exit code ${code ?? 0}`})`));
   }
 
   get pid(): number | undefined {
@@ -73,24 +74,25 @@ export class HelperProcess implements AsyncDisposable {
 
   /** Bytes that wait because the process does not read them. */
   get waitingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket?.writableLength ?? 0;
   }
 
   send(header: object, payload?: Buffer): void {
-    if (this.#exited || !this.#socket.writable) return;
-    this.#socket.cork();
-    this.#socket.write(encodeIpcHead(header, payload?.length ?? 0));
-    if (payload !== undefined && payload.length > 0) this.#socket.write(payload);
-    this.#socket.uncork();
+    const socket = this.#socket;
+    if (this.#exited || socket === undefined || !socket.writable) return;
+    socket.cork();
+    socket.write(encodeIpcHead(header, payload?.length ?? 0));
+    if (payload !== undefined && payload.length > 0) socket.write(payload);
+    socket.uncork();
   }
 
   /** Several `send` within `work` become one write. */
   burst(work: () => void): void {
-    this.#socket.cork();
+    this.#socket?.cork();
     try {
       work();
     } finally {
-      this.#socket.uncork();
+      this.#socket?.uncork();
     }
   }
 
@@ -104,7 +106,7 @@ export class HelperProcess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#exited) return;
     this.#reason ??= new HearthcamError('helper.closed', `${this.#options.name} was closed`);
-    this.#socket.end();
+    this.#socket?.end();
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), END_MS);
     await this.#gone.promise;
     clearTimeout(timer);
@@ -113,7 +115,7 @@ export class HelperProcess implements AsyncDisposable {
   #end(how: string): void {
     if (this.#exited) return;
     this.#exited = true;
-    this.#socket.destroy();
+    this.#socket?.destroy();
     this.#gone.resolve();
     const reason = this.#reason ?? new HearthcamError('helper.died', `${this.#options.name} ${how}`, { status: 502 });
     this.#options.onExit(reason);

@@ -41,8 +41,8 @@ export class PictureMaker implements AsyncDisposable {
     if (this.#closed) throw new HearthcamError('simulate.closed', 'the simulator was stopped', { status: 503 });
     clearTimeout(this.#idleTimer);
     const id = ++this.#lastId;
-    this.#listeners.set(id, listener);
     this.#helper ??= this.#launch();
+    this.#listeners.set(id, listener);
     this.#send({ type: 'start', id, plan });
     return {
       resize: (width, height) => this.#send({ type: 'resize', id, width, height }),

@@ -125,7 +125,13 @@ class Supervisor implements CodecProcess {
     }
     this.#current = errand;
     errand.tries++;
-    this.#helper ??= this.#start();
+    try {
+      this.#helper ??= this.#start();
+    } catch (error) {
+      const failure = new HearthcamError('codec.start', "the codec process can't be started", { cause: error });
+      this.#finish(errand, () => errand.reject(failure));
+      return;
+    }
     const { header, payload } = encodeJob(errand.id, errand.job);
     this.#helper.send(header, payload);
     if (this.#ready) this.#watchJob();
