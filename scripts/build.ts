@@ -2,7 +2,7 @@ import { globSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BuildOptions, build } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { buildWeb } from '../web/build.ts';
 
 /**
@@ -12,6 +12,17 @@ import { buildWeb } from '../web/build.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DIST = join(ROOT, 'dist');
+
+/** zod's messages in fifty languages: none is used, and they would be a third of the program. */
+const withoutLocales: Plugin = {
+  name: 'without-locales',
+  setup(setup) {
+    setup.onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js';",
+      resolveDir: join(ROOT, 'node_modules/zod/v4/locales'),
+    }));
+  },
+};
 
 const COMMON: BuildOptions = {
   bundle: true,
@@ -25,6 +36,7 @@ const COMMON: BuildOptions = {
   legalComments: 'none',
   logLevel: 'warning',
   metafile: true,
+  plugins: [withoutLocales],
   // Native modules come as files of their own, and only the helper processes load them.
   external: ['node-av', 'node-datachannel', 'node-av/*', 'node-datachannel/*'],
   // CommonJS packages within an ES module still call require for node's own modules.

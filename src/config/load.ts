@@ -15,6 +15,14 @@ export interface LoadOptions {
   readonly readFile: (path: string) => string | undefined;
 }
 
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** How many parts of the path exist. */
+  readonly depth: number;
+}
+
 /** A configuration that was read, merged and checked. */
 export class LoadedConfig {
   readonly problems: readonly ConfigProblem[];
@@ -24,6 +32,8 @@ export class LoadedConfig {
   readonly secrets: readonly string[];
   /** Text of each file that was read; undefined where there was none. */
   readonly texts: ReadonlyMap<string, string | undefined>;
+  /** Where a value stands: in the last input that has it, else its nearest parent. */
+  readonly locate: (path: readonly string[], atKey?: boolean) => Place;
   readonly #inputs: ReadonlyMap<string, unknown>;
 
   constructor(parts: {
@@ -32,11 +42,13 @@ export class LoadedConfig {
     secrets: readonly string[];
     texts: ReadonlyMap<string, string | undefined>;
     inputs: ReadonlyMap<string, unknown>;
+    locate: LoadedConfig['locate'];
   }) {
     this.problems = parts.problems;
     this.fatal = parts.fatal;
     this.secrets = parts.secrets;
     this.texts = parts.texts;
+    this.locate = parts.locate;
     this.#inputs = parts.inputs;
   }
 
@@ -78,7 +90,11 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   for (const document of documents) problems.push(...document.problems);
   const merged = documents.reduce<ConfigMap>((all, document) => mergeMaps(all, document.values), {});
   const inputs = new Map<string, unknown>();
-  const place = (finding: Finding): ConfigProblem => locateFinding(finding, documents);
+  const locate = (path: readonly string[], atKey = false): Place => locateIn(documents, path, atKey);
+  const place = ({ atKey, ...finding }: Finding): ConfigProblem => {
+    const { file, line, column } = locate(finding.path, atKey);
+    return { ...finding, file, line, column };
+  };
   for (const section of options.sections) {
     const raw = Object.hasOwn(merged, section.key) ? merged[section.key] : undefined;
     const result = validateSection(section, raw, (path) => sourceText(documents, path));
@@ -95,26 +111,17 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     problems.push(place({ severity: 'error', message: '"__proto__" can not be a name', path: [key, '__proto__'] }));
   }
   const secrets = documents.flatMap((document) => document.secrets);
-  return new LoadedConfig({ problems: sorted(problems), fatal, secrets, texts, inputs });
+  return new LoadedConfig({ problems: sorted(problems), fatal, secrets, texts, inputs, locate });
 }
 
 /** Looks in the input that decides: the last one that has the value. */
-function locateFinding(finding: Finding, documents: readonly ConfigDocument[]): ConfigProblem {
-  let best: { document: ConfigDocument; line: number; column: number; depth: number } | undefined;
+function locateIn(documents: readonly ConfigDocument[], path: readonly string[], atKey: boolean): Place {
+  let best: Place = { file: documents[0]?.label ?? 'configuration', line: 0, column: 0, depth: -1 };
   for (const document of documents) {
-    const found = document.locate(finding.path, finding.atKey);
-    if (best === undefined || (found.depth > 0 && found.depth >= best.depth)) best = { document, ...found };
+    const found = document.locate(path, atKey);
+    if (best.depth < 0 || (found.depth > 0 && found.depth >= best.depth)) best = { file: document.label, ...found };
   }
-  const { severity, message, path, suggestion } = finding;
-  return {
-    severity,
-    message,
-    path,
-    file: best?.document.label ?? 'configuration',
-    line: best?.line ?? 0,
-    column: best?.column ?? 0,
-    ...(suggestion === undefined ? {} : { suggestion }),
-  };
+  return best;
 }
 
 function sourceText(documents: readonly ConfigDocument[], path: readonly string[]): string | undefined {

@@ -27,9 +27,7 @@ export function composeSections(
 export function jsonSchema(sections: readonly ConfigSection[]): Record<string, unknown> {
   const properties: Record<string, unknown> = {};
   for (const section of [...sections].sort((a, b) => a.key.localeCompare(b.key, 'en'))) {
-    const made: Record<string, unknown> = z.toJSONSchema(section.schema, { io: 'input', unrepresentable: 'any' });
-    delete made['$schema'];
-    delete made['~standard'];
+    const { $schema: _dialect, ...made } = z.toJSONSchema(section.schema, { io: 'input', unrepresentable: 'any' });
     properties[section.key] = nullable(closeObjects(made));
   }
   return {
