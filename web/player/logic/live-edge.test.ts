@@ -40,8 +40,15 @@ test('a jump never lands before the buffer', () => {
 test('after a jump the position is left alone for a moment', () => {
   const edge = new LiveEdge(0.2);
   edge.jump(upTo(10), 0);
-  assert.deepEqual(edge.advise(upTo(10), 2, 300), { kind: 'rate', rate: 1 });
+  assert.deepEqual(edge.advise(upTo(10), 2, 300, true), { kind: 'rate', rate: 1 });
   assert.equal(edge.advise(upTo(10), 2, 1_000).kind, 'seek');
+});
+
+test('a jump that hangs because the stream has a hole there is followed by another', () => {
+  const edge = new LiveEdge(0.2);
+  edge.jump(upTo(10), 0);
+  const advice = edge.advise(upTo(10.8), 9.8, 800, true);
+  assert.ok(advice.kind === 'seek' && advice.toS > 10.5, JSON.stringify(advice));
 });
 
 test('catching up goes on until the aim is reached, not only until the lag looks small', () => {

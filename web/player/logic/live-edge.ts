@@ -19,8 +19,8 @@ const SLACK_S = 0.08;
 const UNDERRUN_STEP_S = 0.15;
 /** Without underruns the target shrinks by this part each second. */
 const DECAY_PER_S = 0.02;
-/** A seek takes a moment to show; until then the position says nothing. */
-const SEEK_QUIET_MS = 700;
+/** A seek takes a moment to show; until then the position says nothing. One that takes longer hangs in a hole. */
+const SEEK_QUIET_MS = 500;
 
 /**
  * Keeps the position of a live picture just behind the end of what has arrived: as near as the jitter of the network
@@ -49,8 +49,11 @@ export class LiveEdge {
     this.#targetS = Math.min(this.#targetS + UNDERRUN_STEP_S, MAX_TARGET_S);
   }
 
-  /** @param ranges what is buffered, ascending */
-  advise(ranges: readonly Range[], positionS: number, nowMs: number): LiveAdvice {
+  /**
+   * @param ranges what is buffered, ascending
+   * @param seeking whether the element is still on its way to the last position
+   */
+  advise(ranges: readonly Range[], positionS: number, nowMs: number, seeking = false): LiveAdvice {
     if (!Number.isNaN(this.#lastMs)) {
       const passedS = Math.min(1, Math.max(0, nowMs - this.#lastMs) / 1000);
       this.#targetS = Math.max(this.#floorS, this.#targetS * (1 - DECAY_PER_S * passedS));
@@ -59,7 +62,8 @@ export class LiveEdge {
     const last = ranges.at(-1);
     if (last === undefined || nowMs < this.#quietUntilMs) return { kind: 'rate', rate: 1 };
     const lagS = last.endS - positionS;
-    if (positionS < last.startS || lagS > MAX_LAG_S || lagS < -0.5) return this.jump(ranges, nowMs);
+    // Chromium waits for ever where a sound track has a hole that `buffered` doesn't show (a camera that was away).
+    if (seeking || positionS < last.startS || lagS > MAX_LAG_S || lagS < -0.5) return this.jump(ranges, nowMs);
     const excessS = lagS - this.#targetS;
     this.#fast = this.#fast ? excessS > 0 : excessS > SLACK_S;
     if (!this.#fast) return { kind: 'rate', rate: 1 };

@@ -17,6 +17,7 @@ export function mseSupported(): boolean {
 /** What waits while the page is asleep; more than this is given up and begun anew. */
 const MAX_QUEUE_BYTES = 32 * 1024 * 1024;
 const CONTROL_MS = 200;
+const MAX_JITTER_MS = 1_500;
 
 /** MSE over `/api/ws` (compat.md 1.5): fragments of one picture each, so that latency is one picture. */
 export class MseTransport implements Transport {
@@ -52,8 +53,14 @@ export class MseTransport implements Transport {
     this.#source = new Source();
     this.#objectUrl = URL.createObjectURL(this.#source);
     this.element.src = this.#objectUrl;
+    let dryMs = Number.NaN;
     this.element.addEventListener('waiting', () => {
-      if (this.#positioned) this.#edge.underrun();
+      dryMs = this.element.seeking || !this.#positioned ? Number.NaN : performance.now();
+    });
+    this.element.addEventListener('playing', () => {
+      // Longer than that isn't the network's jitter but a camera that was away.
+      if (performance.now() - dryMs < MAX_JITTER_MS) this.#edge.underrun();
+      dryMs = Number.NaN;
     });
     this.element.addEventListener('error', () => {
       const text = this.element.error?.message ?? '';
@@ -207,7 +214,7 @@ export class MseTransport implements Transport {
     this.#controlledMs = performance.now();
     if (!this.#positioned || this.#over) return;
     const ranges = this.#ranges();
-    this.#follow(this.#edge.advise(ranges, this.element.currentTime, performance.now()));
+    this.#follow(this.#edge.advise(ranges, this.element.currentTime, performance.now(), this.element.seeking));
     const buffer = this.#buffer;
     if (buffer === null || buffer.updating || this.#source?.readyState !== 'open') return;
     const range = trimRange(ranges, this.element.currentTime);
