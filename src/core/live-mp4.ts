@@ -1,17 +1,19 @@
 import type { Socket } from 'node:net';
 import type { InitOptions } from '../wire/mp4/init.ts';
 import { LivePackager, type Packed } from '../wire/mp4/live.ts';
-import { writeWsBinaryHeader, wsBinaryFrame, wsBinaryHeader, wsHeaderBytes } from '../wire/websocket/frame.ts';
+import { writeWsBinaryHeader, wsBinaryFrame, wsHeaderBytes } from '../wire/websocket/frame.ts';
 import type { AccessUnit, Track, TrackFormat } from './media.ts';
 import { Mp4Tracks } from './mp4-tracks.ts';
 import type { Consumer, Stream } from './stream.ts';
 import { DEFAULT_VIEWER_LIMITS, SocketViewer, type ViewerLimits } from './viewer.ts';
 
+/** What stands around each init segment and fragment: a binary WebSocket message, an HTTP/1.1 chunk, or nothing. */
+export type Framing = 'websocket' | 'chunked' | 'bare';
+
 export interface LiveMp4ViewerOptions {
   readonly socket: Socket;
   readonly consumer: Consumer;
-  /** Each init segment and fragment is a binary WebSocket message; else they follow one another bare. */
-  readonly framed: boolean;
+  readonly framing: Framing;
   /** Begin at the newest picture (the cached ones fly past); else with the whole cached GOP, as recordings want it. */
   readonly atOnce: boolean;
   readonly init?: InitOptions;
@@ -82,7 +84,16 @@ export class LiveMp4 implements Disposable {
     const nowMs = performance.now();
     const viewers = this.#viewers;
     for (const packed of packs) {
-      for (const viewer of viewers) viewer.deliver(packed, nowMs);
+      // Framed once for each way of framing, however many viewers.
+      let chunk: Buffer | undefined;
+      for (const viewer of viewers) {
+        if (viewer.framing === 'websocket') viewer.deliver(packed, packed.data, nowMs);
+        else if (viewer.framing === 'bare') viewer.deliver(packed, bodyOf(packed), nowMs);
+        else {
+          chunk ??= framed('chunked', bodyOf(packed));
+          viewer.deliver(packed, chunk, nowMs);
+        }
+      }
     }
   }
 }
@@ -103,22 +114,23 @@ export class LiveMp4Viewer {
     this.#out = this.#makeOut(0);
   }
 
+  get framing(): Framing {
+    return this.#options.framing;
+  }
+
   /** Writes init segment and cached GOP without copying what is cached. */
   begin(gop: readonly AccessUnit[], complete: boolean): void {
     const burst = this.#packager.join(gop, { complete, pressed: this.#options.atOnce });
     if (burst === null) return;
-    const { socket, consumer, framed } = this.#options;
+    const { socket, consumer, framing } = this.#options;
     this.#baseTicks = burst.startTicks;
     this.#heldTicks = Number.NaN;
     this.#out = this.#makeOut(burst.bytes);
     const init = this.#packager.init(burst.startTicks, this.#options.init);
     socket.cork();
-    if (framed) socket.write(wsBinaryHeader(init.length));
-    socket.write(init);
+    socket.write(framed(framing, init));
     for (const message of burst.messages) {
-      for (const [index, piece] of message.entries()) {
-        socket.write(index === 0 && !framed ? piece.subarray(prefixBytes(piece)) : piece);
-      }
+      for (const piece of framedPieces(framing, message)) socket.write(piece);
     }
     socket.uncork();
     consumer.bytesSent += init.length + burst.bytes;
@@ -129,10 +141,11 @@ export class LiveMp4Viewer {
     }
   }
 
-  deliver(packed: Packed, nowMs: number): void {
+  /** @param framedData the fragment in this viewer's framing, shared with others */
+  deliver(packed: Packed, framedData: Buffer, nowMs: number): void {
     const held = !Number.isNaN(this.#heldTicks);
-    const { consumer, framed } = this.#options;
-    let data = framed ? packed.data : packed.data.subarray(packed.prefixBytes);
+    const { consumer, framing } = this.#options;
+    let data = framedData;
     let base = this.#baseTicks;
     if (held && !packed.key) {
       // Written to nothing yet: nothing to look after. Else the socket is still watched for being stuck.
@@ -143,8 +156,7 @@ export class LiveMp4Viewer {
     if (held || packed.newInit) {
       // A new edit list puts this key frame right behind what the viewer has got: no hole to stall at.
       if (held) base = packed.startTicks - this.#heldTicks;
-      const init = this.#packager.init(base, this.#options.init);
-      data = Buffer.concat([framed ? wsBinaryFrame(init) : init, data]);
+      data = Buffer.concat([framed(framing, this.#packager.init(base, this.#options.init)), data]);
     }
     if (this.#out.send(data, packed.key, nowMs)) {
       this.#baseTicks = base;
@@ -169,7 +181,31 @@ export class LiveMp4Viewer {
 /** A key frame that stands alone was given this much time on the viewer's own time line. */
 const LEAST_HELD_TICKS = 9_000;
 
-function prefixBytes(message: Buffer): number {
-  const short = (message[1] ?? 0) & 0x7f;
-  return short < 126 ? 2 : short === 126 ? 4 : 10;
+function bodyOf(packed: Packed): Buffer {
+  return packed.data.subarray(packed.prefixBytes);
+}
+
+const LINE_END = Buffer.from('\r\n');
+
+function framed(framing: Framing, payload: Buffer): Buffer {
+  if (framing === 'websocket') return wsBinaryFrame(payload);
+  if (framing === 'bare') return payload;
+  return Buffer.concat([chunkHeader(payload.length), payload, LINE_END]);
+}
+
+/** The pieces of one message; the first one begins with a WebSocket header (see `LivePackager.join`). */
+function framedPieces(framing: Framing, message: readonly Buffer[]): readonly Buffer[] {
+  const [first, ...rest] = message;
+  if (framing === 'websocket' || first === undefined) return message;
+  const short = (first[1] ?? 0) & 0x7f;
+  const body = first.subarray(short < 126 ? 2 : short === 126 ? 4 : 10);
+  if (framing === 'bare') return [body, ...rest];
+  let bytes = body.length;
+  for (const piece of rest) bytes += piece.length;
+  return [chunkHeader(bytes), body, ...rest, LINE_END];
+}
+
+/** RFC 9112 §7.1. */
+function chunkHeader(bytes: number): Buffer {
+  return Buffer.from(`${bytes.toString(16)}\r\n`, 'latin1');
 }

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { HearthcamError } from '../../core/errors.ts';
-import { LiveMp4 } from '../../core/live-mp4.ts';
+import { type Framing, LiveMp4 } from '../../core/live-mp4.ts';
 import type { Log } from '../../core/log.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import type { Scope } from '../../core/scope.ts';
@@ -8,9 +8,12 @@ import type { ConsumerInfo, Stream } from '../../core/stream.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { contentDisposition, type Mp4Query } from './query.ts';
 
+/** RFC 9112 §7.1: says that the file is complete. */
+const LAST_CHUNK = '0\r\n\r\n';
+
 /**
  * Answers with an MP4 that begins with the last key frame, its time at 0, and goes on until the client leaves, the
- * stream ends, or `durationMs` have been written. The end of the connection is the end of the file.
+ * stream ends, or `durationMs` have been written.
  * @throws HearthcamError as long as nothing was sent
  */
 export async function serveLive(
@@ -29,8 +32,10 @@ export async function serveLive(
   };
   socket.once('close', close);
   try {
+    const framing: Framing = reply.request.raw.httpVersion === '1.0' ? 'bare' : 'chunked';
+    let begun = false;
     const finish = (): void => {
-      socket.end();
+      if (begun) socket.end(framing === 'chunked' ? LAST_CHUNK : '');
       close();
     };
     const consumer = await stream.open({ ...who, wants: query.wants, signal: scope.signal, onEnd: finish });
@@ -44,12 +49,13 @@ export async function serveLive(
     reply.hijack();
     socket.setNoDelay(true);
     socket.setTimeout(0);
-    socket.write(head(reply, mp4Mime(shared.value.formats), query.filename));
+    socket.write(head(reply, framing, mp4Mime(shared.value.formats), query.filename));
+    begun = true;
     const { durationMs } = query;
     const viewer = shared.value.add({
       socket,
       consumer,
-      framed: false,
+      framing,
       atOnce: durationMs === undefined,
       init: query.init,
       onStuck: () => {
@@ -73,12 +79,13 @@ export async function serveLive(
 }
 
 /** The response's head by hand, with what the server set for every response (CORS, nosniff). */
-function head(reply: FastifyReply, mime: string, filename: string | undefined): string {
+function head(reply: FastifyReply, framing: Framing, mime: string, filename: string | undefined): string {
   const headers: Record<string, number | string | string[] | undefined> = {
     ...reply.getHeaders(),
     'content-type': mime,
     'cache-control': 'no-store',
     connection: 'close',
+    ...(framing === 'chunked' ? { 'transfer-encoding': 'chunked' } : {}),
     ...(filename === undefined ? {} : { 'content-disposition': contentDisposition(filename) }),
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);

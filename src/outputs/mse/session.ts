@@ -39,7 +39,7 @@ async function play(stream: Stream, session: WsSession, offer: CodecOffer, paren
     const viewer = shared.value.add({
       socket: session.socket,
       consumer,
-      framed: true,
+      framing: 'websocket',
       atOnce: true,
       onStuck: () => {
         session.log.warn(`viewer ${session.remoteAddr} (MSE) took nothing of "${stream.name}" for long: closed`);
