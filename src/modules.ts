@@ -2,6 +2,7 @@ import type { OutputModule } from './core/contracts.ts';
 import type { Hub } from './core/hub.ts';
 import type { SourceModule } from './core/source.ts';
 import { frame } from './outputs/frame/frame.ts';
+import { hls } from './outputs/hls/module.ts';
 import { mp4 } from './outputs/mp4/module.ts';
 import { mse } from './outputs/mse/module.ts';
 import { webrtcOutput } from './outputs/webrtc/module.ts';
@@ -15,4 +16,4 @@ export function createSources(_getHub: () => Hub, _ownRtspPorts: () => readonly 
 }
 
 /** The one list of outputs. A new one is a folder under `src/outputs` and a line here. */
-export const outputs: readonly OutputModule[] = [webrtcOutput, mse, mp4, frame, httpIngest];
+export const outputs: readonly OutputModule[] = [webrtcOutput, mse, mp4, hls, frame, httpIngest];
