@@ -297,6 +297,32 @@ test('pages and elements of go2rtc’s names play', async () => {
   assert.deepEqual(complaints, []);
 });
 
+test('a page that comes back into sight is live at once, even when the browser had put the picture to sleep', async () => {
+  await using opened = await open('stream.html?src=nursery&mode=mse');
+  const { page } = opened;
+  await untilPlaying(page, 'mse');
+  await untilMoving(page);
+  const turn = (state: 'hidden' | 'visible'): Promise<void> =>
+    page.evaluate((value) => {
+      // What a browser without a window can't be brought to do by itself.
+      Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => value });
+      document.dispatchEvent(new Event('visibilitychange'));
+      const picture = document.querySelector<HearthcamPlayer>('hearthcam-player')?.picture;
+      if (value === 'hidden' && picture instanceof HTMLVideoElement) picture.pause();
+    }, state);
+  await turn('hidden');
+  await page.waitForTimeout(5_000);
+  assert.equal(await playing(page), 'mse', 'a paused picture of a hidden page is not taken for stalled');
+  await turn('visible');
+  await untilMoving(page);
+  const lagS = await page.evaluate(() => {
+    const picture = document.querySelector<HearthcamPlayer>('hearthcam-player')?.picture;
+    if (!(picture instanceof HTMLVideoElement)) return Number.NaN;
+    return picture.buffered.end(picture.buffered.length - 1) - picture.currentTime;
+  });
+  assert.ok(lagS < 1.5, `${lagS} s behind`);
+});
+
 test('two streams in one address play side by side', async () => {
   await using opened = await open('stream.html?src=nursery&src=attic&mode=mse&width=300px');
   const { page } = opened;

@@ -189,7 +189,7 @@ export class HearthcamPlayer extends LitElement {
     if (visible) session.start();
     else if (!this.background) {
       this.#hiddenTimer = setTimeout(() => {
-        if (this.shadowRoot?.pictureInPictureElement === null) this.#session?.pause();
+        if (!this.shadowRoot?.pictureInPictureElement) this.#session?.pause();
       }, HIDDEN_MS);
     }
   }
