@@ -7,12 +7,13 @@ import { type ConfigInput, parseInput, resolveInputs } from '../config/inputs.ts
 import type { LoadedConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
 import { jsonSchema } from '../config/section.ts';
-import { apiSection } from '../config/sections.ts';
+import { apiSection, appSection } from '../config/sections.ts';
 import { ConfigStore } from '../config/store.ts';
+import type { OutputModule } from '../core/contracts.ts';
 import type { Log } from '../core/log.ts';
 import { Scope } from '../core/scope.ts';
 import { SecretMask } from '../core/secrets.ts';
-import { outputs } from '../modules.ts';
+import { outputs as allOutputs } from '../modules.ts';
 import { createCodecProcess } from '../transcode/codec-process.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { openLog } from './log.ts';
@@ -45,7 +46,7 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
     inputs = [await demo.startDemo(scope), ...own];
   }
   const mask = new SecretMask();
-  const sections = allSections(outputs);
+  const sections = allSections(allOutputs);
   const store = new ConfigStore({ inputs, sections, env: terminal.env, mask });
   const config = store.current;
   config.throwIfFatal();
@@ -58,6 +59,7 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
     config: demo === undefined ? (store.path ?? 'command line') : 'demo',
   });
   report(config, log);
+  const outputs = enabledModules(config.get(appSection).modules);
   const rtsp = rtspInfo(config, sections);
   const apiModule = createApi({
     settings: store,
@@ -71,7 +73,7 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
     schema: () => jsonSchema(sections),
   });
   const app = await startApp({
-    config: { ...toAppConfig(config, outputs, terminal.cwd), restream: restreamSettings(config) },
+    config: { ...toAppConfig(config, allOutputs, terminal.cwd), restream: restreamSettings(config) },
     log,
     outputs: [...outputs, apiModule],
     createStills: (childLog, childScope) => createCodecProcess({ log: childLog, scope: childScope }),
@@ -84,6 +86,22 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
   demo?.printLinks(app, rtsp.listen, config, terminal);
 }
 
+/** go2rtc's module names for parts that are modules here too; parts without a name there always run. */
+const MODULE_NAMES: Readonly<Record<string, readonly string[]>> = {
+  rtsp: ['rtsp'],
+  webrtc: ['webrtc'],
+  hls: ['hls'],
+  mp4: ['mp4', 'mse'],
+  mjpeg: ['mjpeg'],
+};
+
+/** `app.modules`: an empty list means all (compat.md 4). */
+export function enabledModules(names: readonly string[]): readonly OutputModule[] {
+  if (names.length === 0) return allOutputs;
+  const off = Object.entries(MODULE_NAMES).flatMap(([name, ours]) => (names.includes(name) ? [] : ours));
+  return allOutputs.filter((output) => !off.includes(output.name));
+}
+
 /** Takes over what an edit of the file changed; says what needs a restart. */
 async function applyChange(
   app: App,
@@ -92,8 +110,8 @@ async function applyChange(
   log: Log,
   terminal: Terminal,
 ): Promise<void> {
-  const before = toAppConfig(previous, outputs, terminal.cwd);
-  const after = toAppConfig(next, outputs, terminal.cwd);
+  const before = toAppConfig(previous, allOutputs, terminal.cwd);
+  const after = toAppConfig(next, allOutputs, terminal.cwd);
   const later = (['api', 'sections'] as const).filter(
     (part) => JSON.stringify(before[part]) !== JSON.stringify(after[part]),
   );

@@ -23,7 +23,7 @@ export const apiSection = section(
       .default('127.0.0.1:1984')
       .describe('Address of web page and API: ":1984" = every address, "" = off. This machine only unless set.'),
     username: z.string().default('').describe('User name for HTTP Basic; empty = nobody is asked.'),
-    password: z.string().default(''),
+    password: z.string().default('').describe('Password for HTTP Basic.'),
     local_auth: z.boolean().default(false).describe('Ask programs on this machine for the password too.'),
     base_path: z.string().default('').describe('Prefix of all paths behind a reverse proxy, for example "/rtc".'),
     static_dir: z.string().default('').describe('Folder with web pages that replace the built-in ones.'),
