@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -49,7 +49,7 @@ const COMMON: BuildOptions = {
 async function prune(kept: ReadonlySet<string>): Promise<void> {
   for (const entry of await readdir(DIST, { recursive: true, withFileTypes: true })) {
     const path = relative(DIST, join(entry.parentPath, entry.name));
-    if (!entry.isFile() || path.startsWith('web/') || path.startsWith('cache/') || path === '.stamp') continue;
+    if (!entry.isFile() || path.startsWith('web/') || path.startsWith('cache/') || path.startsWith('.stamp')) continue;
     if (!kept.has(path)) await rm(join(DIST, path), { force: true });
   }
 }
@@ -76,5 +76,10 @@ async function buildServer(): Promise<void> {
   await prune(new Set(outputs.map((path) => relative('dist', path))));
 }
 
+const startedAt = new Date();
 await mkdir(DIST, { recursive: true });
 await Promise.all([buildServer(), buildWeb(join(DIST, 'web'))]);
+// For `./hearthcam`: a source that is newer, also one that was edited meanwhile, is built the next time.
+const stamp = join(DIST, '.stamp');
+await writeFile(stamp, '');
+await utimes(stamp, startedAt, startedAt);
