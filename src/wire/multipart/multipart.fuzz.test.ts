@@ -2,11 +2,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { WireError } from '../../core/errors.ts';
 import { boundaryOf, JpegSplitter, MultipartReader } from './reader.ts';
-import { writeJpegParts } from './writer.ts';
+import { MULTIPART_BEGIN, writeJpegParts } from './writer.ts';
 
 const runs = Number(process.env['FUZZ_RUNS'] ?? 300);
 const jpeg = Buffer.from('ffd8ffe0000affd8ffd9aabbccddffda000401023fff00ffd10ad9ffd9', 'hex');
-const seed = writeJpegParts([jpeg, jpeg]);
+const seed = Buffer.concat([MULTIPART_BEGIN, writeJpegParts([jpeg, jpeg])]);
 
 function drive(bytes: Buffer, step: number): void {
   const readers = [new MultipartReader('frame'), new MultipartReader(undefined), new JpegSplitter()];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WireError } from '../../core/errors.ts';
 import { boundaryOf, JpegSplitter, MultipartReader } from './reader.ts';
-import { writeJpegParts } from './writer.ts';
+import { MULTIPART_BEGIN, writeJpegParts } from './writer.ts';
 
 const boundaryRows = [
   { name: 'plain', text: 'multipart/x-mixed-replace; boundary=frame', want: 'frame' },
@@ -20,7 +20,11 @@ const jpegA = Buffer.from('ffd8ffe0000affd8ffd9aabbccddffda000401023fff00ffd10ad
 const jpegB = Buffer.from('ffd8ffda000400001122ffd9', 'hex');
 
 const rows = [
-  { name: 'as go2rtc writes it', boundary: 'frame', bytes: writeJpegParts([jpegA, jpegB, jpegA]) },
+  {
+    name: 'as go2rtc writes it',
+    boundary: 'frame',
+    bytes: Buffer.concat([MULTIPART_BEGIN, writeJpegParts([jpegA, jpegB, jpegA])]),
+  },
   {
     name: 'no Content-Length',
     boundary: 'b1',

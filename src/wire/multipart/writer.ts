@@ -2,13 +2,18 @@
 export const MULTIPART_BOUNDARY = 'frame';
 export const MULTIPART_CONTENT_TYPE = `multipart/x-mixed-replace; boundary=${MULTIPART_BOUNDARY}`;
 
-const END = Buffer.from('\r\n', 'latin1');
+/** What stands before the first part. */
+export const MULTIPART_BEGIN = Buffer.from(`--${MULTIPART_BOUNDARY}\r\n`, 'latin1');
+const END = Buffer.from(`\r\n--${MULTIPART_BOUNDARY}\r\n`, 'latin1');
 
-/** JPEG files as parts in one new buffer. */
+/**
+ * JPEG files as parts in one new buffer, behind `MULTIPART_BEGIN` or other parts. Each ends with the delimiter of the
+ * next: a browser shows a picture only when it sees that, and would else show each one a picture late.
+ */
 export function writeJpegParts(pictures: readonly Buffer[]): Buffer {
   const parts: Buffer[] = [];
   for (const picture of pictures) {
-    const head = `--${MULTIPART_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: ${picture.length}\r\n\r\n`;
+    const head = `Content-Type: image/jpeg\r\nContent-Length: ${picture.length}\r\n\r\n`;
     parts.push(Buffer.from(head, 'latin1'), picture, END);
   }
   return Buffer.concat(parts);
