@@ -27,7 +27,7 @@ export function streamInfo(sampleRateHz: number, channels: number): Buffer {
  * One frame (RFC 9639 §9) of 16-bit samples, with the best of the fixed predictors, or the samples as they are where
  * that is shorter (noise).
  * @param samples interleaved; MIN_BLOCK_SAMPLES…MAX_BLOCK_SAMPLES for each channel
- * @param firstSample number of the first sample in the stream, below 2^36
+ * @param firstSample number of the first sample in the stream, below 2^36; FFmpeg takes it below 2^31 only
  */
 export function encodeFlacFrame(
   samples: Int16Array,

@@ -5,6 +5,9 @@ import { encodeFlacFrame, MAX_BLOCK_SAMPLES, MIN_BLOCK_SAMPLES, streamInfo } fro
 
 const PCM: ReadonlySet<AudioCodec> = new Set<AudioCodec>(['pcma', 'pcmu', 'l16']);
 
+/** RFC 9639 has 36 bits for the number, but FFmpeg (and so Chromium) refuses its 7-byte form; in MP4 nobody needs it. */
+const SAMPLE_NUMBERS = 2 ** 31;
+
 /** Whether a track has to become FLAC to go into MP4. */
 export function isPcm(format: TrackFormat): format is AudioFormat {
   return format.kind === 'audio' && PCM.has(format.codec);
@@ -72,7 +75,7 @@ export class FlacTrack implements Disposable {
         channels,
       );
       const pts = unit.pts + Math.round((at * clockRateHz) / sampleRateHz);
-      const number = Math.max(0, Math.round((pts * sampleRateHz) / clockRateHz)) % 2 ** 36;
+      const number = Math.max(0, Math.round((pts * sampleRateHz) / clockRateHz)) % SAMPLE_NUMBERS;
       const data = encodeFlacFrame(part, channels, sampleRateHz, number);
       units.push({ ...unit, format: this.#format, pts, dts: pts, data });
     }

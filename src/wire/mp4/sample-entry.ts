@@ -64,7 +64,7 @@ function audioEntry(format: AudioFormat): Buffer {
     case 'opus':
       return audio('Opus', format, box('dOps', opusConfig(format)));
     case 'flac': // "Encapsulation of FLAC in ISO Base Media File Format" §3.3
-      return audio('fLaC', format, fullBox('dfLa', 0, 0, u32(0x8000_0000 | format.config.length), format.config));
+      return audio('fLaC', format, fullBox('dfLa', 0, 0, u32(0x8000_0000 + format.config.length), format.config));
     case 'pcma':
     case 'pcmu':
     case 'l16':
