@@ -66,7 +66,7 @@ for (const row of codecs) {
     const parts = clip.units.map((unit, index) => {
       const sample = { data: unit.data, durationTicks: 1, offsetTicks: unit.ticks - unit.decodeTicks, key: unit.key };
       // Times before 0 (B pictures, encoder delay) can't be written without an edit list.
-      const decodeTicks = unit.decodeTicks + known[unit.track]?.clockRateHz;
+      const decodeTicks = unit.decodeTicks + (known[unit.track]?.clockRateHz ?? 0);
       return fragment(index, [{ trackId: unit.track + 1, decodeTicks, samples: [sample] }]);
     });
     const shifted = tracks.map((track) => ({ ...track, startTicks: track.format.clockRateHz }));
