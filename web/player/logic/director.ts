@@ -7,8 +7,11 @@ export interface DirectorTiming {
   readonly hedgeMs: Readonly<Record<Mode, number>>;
   /** Without a picture after this an attempt is given up. */
   readonly giveUpMs: Readonly<Record<Mode, number>>;
-  /** No new picture for this long: other modes are tried while the last picture stays. */
-  readonly stallMs: number;
+  /**
+   * No new picture for this long: other modes are tried while the last picture stays. HLS comes in parts; MJPEG of a
+   * camera that isn't a JPEG camera has its key frames only.
+   */
+  readonly stallMs: Readonly<Record<Mode, number>>;
   /** WebRTC has no connection that breaks when its server dies: it is dialled anew beside the old one this early. */
   readonly redialMs: number;
   /**
@@ -27,7 +30,7 @@ export interface DirectorTiming {
 export const DEFAULT_TIMING: DirectorTiming = {
   hedgeMs: { webrtc: 1_500, mse: 2_000, hls: 4_000, mjpeg: 4_000 },
   giveUpMs: { webrtc: 8_000, mse: 8_000, hls: 12_000, mjpeg: 12_000 },
-  stallMs: 3_000,
+  stallMs: { webrtc: 3_000, mse: 3_000, hls: 4_000, mjpeg: 10_000 },
   redialMs: 1_200,
   proofMs: 700,
   settleMs: 2_000,
@@ -209,7 +212,7 @@ export class Director {
     const { hedgeMs, giveUpMs, stallMs } = this.#timing;
     for (const candidate of [...this.#candidates]) {
       if (!Number.isNaN(candidate.firstFrameMs)) {
-        if (nowMs - candidate.lastFrameMs >= stallMs) this.#fail(candidate, NO_NEW_PICTURE, nowMs);
+        if (nowMs - candidate.lastFrameMs >= stallMs[candidate.mode]) this.#fail(candidate, NO_NEW_PICTURE, nowMs);
       } else if (nowMs - candidate.openedMs >= giveUpMs[candidate.mode]) {
         const text = `no picture within ${giveUpMs[candidate.mode] / 1000} s`;
         this.#fail(candidate, { kind: 'timeout', text }, nowMs);
@@ -238,7 +241,7 @@ export class Director {
       this.#queue = [];
       this.#open('webrtc', nowMs);
     }
-    if (!this.#stalled && silentMs >= Math.max(this.#timing.stallMs, slowMs)) {
+    if (!this.#stalled && silentMs >= Math.max(this.#timing.stallMs[shown.mode], slowMs)) {
       this.#stalled = true;
       this.#reason = NO_NEW_PICTURE;
       // A server that has nothing from the camera keeps its viewers: what is shown may go on by itself.
