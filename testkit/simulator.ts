@@ -1,5 +1,4 @@
-import type { OutputModule } from '../src/core/contracts.ts';
-import { outputs } from '../src/modules.ts';
+import { rtspOutput } from '../src/outputs/rtsp/module.ts';
 import { type Simulator, type SimulatorOptions, startSimulator } from '../src/simulate/simulator.ts';
 import { MemoryLog } from './memory-log.ts';
 
@@ -20,7 +19,7 @@ export async function startTestSimulator(
   options: Partial<Omit<SimulatorOptions, 'log' | 'rtspOutput'>> = {},
 ): Promise<TestSimulator> {
   const log = new MemoryLog();
-  const simulator = await startSimulator({ ...options, log, rtspOutput: rtspOutput() });
+  const simulator = await startSimulator({ ...options, log, rtspOutput });
   return {
     simulator,
     log,
@@ -31,10 +30,4 @@ export async function startTestSimulator(
     },
     [Symbol.asyncDispose]: () => simulator.stop(),
   };
-}
-
-function rtspOutput(): OutputModule {
-  const found = outputs.find((output) => output.name === 'rtsp');
-  if (found === undefined) throw new Error('modules.ts has no output "rtsp"');
-  return found;
 }

@@ -103,14 +103,8 @@ async function start(options: SimulatorOptions, scope: Scope): Promise<Simulator
   scope.defer(() => maker[Symbol.asyncDispose]());
   const source = simulatedSource(plans, maker);
   const targetPort = await freePort();
-  await startRtsp(
-    options.rtspOutput,
-    { listen: `127.0.0.1:${targetPort}`, username, password },
-    source,
-    plans,
-    log,
-    scope,
-  );
+  const section = { listen: `127.0.0.1:${targetPort}`, username, password, local_auth: true };
+  await startRtsp(options.rtspOutput, section, source, plans, log, scope);
   const proxy = new FaultProxy({ host, port, targetPort, faults: options.faults ?? {}, log }, scope);
   await proxy.start();
   const credentials = username === '' ? '' : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`;
@@ -175,7 +169,7 @@ function checkSize(width: number, height: number): void {
 /** Runs the RTSP server on a hub of its own, which has the simulated streams and nothing else. */
 async function startRtsp(
   rtspOutput: OutputModule,
-  section: { readonly listen: string; readonly username: string; readonly password: string },
+  section: Readonly<Record<string, unknown>>,
   source: SimulatedSource,
   plans: ReadonlyMap<string, StreamPlan>,
   log: Log,
@@ -188,7 +182,7 @@ async function startRtsp(
     throw new HearthcamError('simulate.only', 'the simulator has an RTSP server only');
   };
   const env: Env = {
-    log,
+    log: quiet(log),
     hub,
     routes: { route: refuse, message: refuse },
     access: { allows: (peer) => peer.authenticated },
@@ -198,6 +192,22 @@ async function startRtsp(
     product: 'hearthcam-simulator',
   };
   await rtspOutput.start(env, rtspOutput.config?.schema.parse(section), scope);
+}
+
+/**
+ * Passes on what is out of the ordinary only: lines such as `listen` would be taken for those of the server that shows
+ * the simulated cameras.
+ */
+function quiet(log: Log): Log {
+  const made: Log = {
+    trace: (message, fields) => log.trace(message, fields),
+    debug: (message, fields) => log.trace(message, fields),
+    info: (message, fields) => log.debug(message, fields),
+    warn: (message, fields) => log.warn(message, fields),
+    error: (message, fields) => log.error(message, fields),
+    child: () => made,
+  };
+  return made;
 }
 
 /** A port of this machine that is free now; the RTSP server behind the proxy takes it at once. */
