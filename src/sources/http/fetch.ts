@@ -148,6 +148,7 @@ export class HttpClient implements Disposable {
  * Hands the body on as it comes; resolves at its end. Where `onChunk` gives a promise, nothing more is read before it
  * has resolved.
  * @param idleMs longest pause between two pieces; 0: somebody else watches over that
+ * @param discard what becomes of a body that failed; default: its connection is closed
  * @throws what `onChunk` throws, and when the connection breaks
  */
 export function readBody(
@@ -155,6 +156,7 @@ export function readBody(
   signal: AbortSignal,
   idleMs: number,
   onChunk: (chunk: Buffer) => Promise<void> | void,
+  discard: (body: IncomingMessage) => void = (body) => body.destroy(),
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
@@ -169,7 +171,7 @@ export function readBody(
         resolve();
         return;
       }
-      response.destroy();
+      discard(response);
       reject(error);
     };
     const onAbort = (): void => finish(signal.reason);

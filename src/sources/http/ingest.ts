@@ -52,7 +52,13 @@ async function ingest(env: Env, request: FastifyRequest, reply: FastifyReply): P
           problems: new Problems(log, streamName),
           nowMs: () => performance.now(),
         });
-        await readBody(body, signal, 0, (chunk) => media.push(chunk));
+        await readBody(
+          body,
+          signal,
+          0,
+          (chunk) => media.push(chunk),
+          (unread) => unread.resume(),
+        );
         if (media.end().kind === 'hls') {
           throw new HearthcamError('ingest.format', 'a playlist can not be published, send the media', { status: 415 });
         }
@@ -63,14 +69,13 @@ async function ingest(env: Env, request: FastifyRequest, reply: FastifyReply): P
       }
     },
   };
-  await stream.publish(parseSourceSpec(`${request.protocol}-publish:${name}`), module);
   try {
+    await stream.publish(parseSourceSpec(`${request.protocol}-publish:${name}`), module);
     await over.promise;
   } catch (cause) {
-    throw new HearthcamError('ingest.failed', `what was published to "${name}" could not be used`, {
-      status: cause instanceof HearthcamError && cause.status < 500 ? cause.status : 400,
-      cause,
-    });
+    // The sender may go on sending: it is told, and the connection ends with the answer.
+    reply.header('connection', 'close');
+    throw new HearthcamError('ingest.failed', `what was published to "${name}" can't be used`, { status: 400, cause });
   }
   return reply.code(200).send('');
 }
