@@ -1,12 +1,14 @@
 /**
  * The load generator, a process of its own: `load.ts KIND URL VIEWERS SECONDS`. Viewers connect spread over two seconds
- * (a GOP), then it prints `ready`, measures for SECONDS, and prints a LoadResult. Kinds: rtsp, mse, hls, sink.
+ * (a GOP), then it prints `ready`, measures for SECONDS, and prints a LoadResult. Kinds: rtsp, mse, hls,
+ * webrtc, sink.
  */
 
 import { Collector } from './lib/stats.ts';
 import { hlsViewer } from './load/hls.ts';
 import { mseViewer } from './load/mse.ts';
 import { rtspViewer, sink } from './load/rtsp.ts';
+import { webrtcViewer } from './load/webrtc.ts';
 
 const [kind = '', url = '', viewersText = '1', secondsText = '5'] = process.argv.slice(2);
 const viewers = Number(viewersText);
@@ -21,6 +23,7 @@ async function one(index: number): Promise<void> {
   if (kind === 'rtsp') return rtspViewer(url, collector);
   if (kind === 'mse') return mseViewer(url, collector);
   if (kind === 'hls') return hlsViewer(url, collector);
+  if (kind === 'webrtc') return webrtcViewer(url, collector);
   throw new Error(`unknown kind ${kind}`);
 }
 

@@ -24,7 +24,7 @@ export interface PublishRequest {
 
 export interface Publisher {
   readonly peer: PeerHandle;
-  answer(candidates: readonly string[], complete: boolean): string;
+  answer(candidates: readonly string[]): string;
   close(): void;
   /** Resolves when the publisher has gone. */
   readonly ended: Promise<void>;
@@ -165,7 +165,7 @@ export async function openPublisher(service: WebrtcService, request: PublishRequ
   pace(stream, peer, gone.promise, () => performance.now() - lastKeyMs);
   return {
     peer,
-    answer: (candidates, complete) => writeAnswer(offer, answered, peer.local, candidates, peer.id, complete),
+    answer: (candidates) => writeAnswer(offer, answered, peer.local, candidates, peer.id),
     close: () => peer.close(),
     ended: gone.promise,
   };

@@ -77,7 +77,7 @@ export class WebrtcRoutes {
       });
       const { peer } = viewer;
       const candidates = peer.complete ? peer.candidates : await peer.gathered();
-      return exchange.reply(reply, viewer.answer(candidates, true));
+      return exchange.reply(reply, viewer.answer(candidates));
     } catch (error) {
       throw asOfferError(error);
     } finally {
@@ -106,7 +106,7 @@ export class WebrtcRoutes {
         .code(201)
         .header('location', `webrtc?id=${id}`)
         .type('application/sdp')
-        .send(publisher.answer(candidates, true));
+        .send(publisher.answer(candidates));
     } catch (error) {
       throw asOfferError(error);
     }
@@ -263,7 +263,7 @@ export class WebrtcMessages {
       const { peer } = opened;
       signalling.add = (candidate) => peer.addCandidate(candidate);
       for (const candidate of signalling.early.splice(0)) peer.addCandidate(candidate);
-      sendAnswer(opened.answer([], false));
+      sendAnswer(opened.answer([]));
       answered = true;
       for (const candidate of [...peer.candidates, ...late]) session.send('webrtc/candidate', candidate);
     } catch (error) {

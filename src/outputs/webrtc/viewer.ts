@@ -30,8 +30,8 @@ export interface ViewerRequest {
 
 export interface Viewer {
   readonly peer: PeerHandle;
-  /** With the given candidates in it; `complete` says that no others follow. */
-  answer(candidates: readonly string[], complete: boolean): string;
+  /** With the given candidates in it. */
+  answer(candidates: readonly string[]): string;
   close(): void;
 }
 
@@ -118,7 +118,7 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
     }
     return {
       peer,
-      answer: (candidates, complete) => writeAnswer(offer, answered, peer.local, candidates, peer.id, complete),
+      answer: (candidates) => writeAnswer(offer, answered, peer.local, candidates, peer.id),
       close: () => peer.close(),
     };
   } catch (error) {

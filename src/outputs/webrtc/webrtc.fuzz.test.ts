@@ -53,7 +53,7 @@ test('no offer makes the parser do more than refuse it', () => {
           for (const codec of offeredCodecs(media)) choosePayload(media, codec, null);
         }
         const local = { iceUfrag: 'u', icePwd: 'p', fingerprint: { algorithm: 'sha-256', value: 'AA' } };
-        writeAnswer(offer, [], { ...local, setup: 'active' }, [], 1, true);
+        writeAnswer(offer, [], { ...local, setup: 'active' }, [], 1);
       });
     }),
     { numRuns },

@@ -25,8 +25,8 @@ const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb']);
 /**
  * Writes the answer (RFC 8829 §5.3): as many m-lines as the offer, in its order.
  * @param media one entry per m-line of the offer
- * @param candidates `candidate:…` lines; all of them stand in the first live section
- * @param complete says that no further candidates will follow
+ * @param candidates `candidate:…` lines; all of them stand in the first live section. That they are all is not said by
+ *   `a=end-of-candidates`: libdatachannel (OBS) as the other side takes that for a failure before it has read them.
  */
 export function writeAnswer(
   offer: Offer,
@@ -34,7 +34,6 @@ export function writeAnswer(
   local: LocalTransport,
   candidates: readonly string[],
   sessionId: number,
-  complete: boolean,
 ): string {
   const bundle: string[] = [];
   const body: string[] = [];
@@ -70,7 +69,6 @@ export function writeAnswer(
     }
     if (first) {
       for (const candidate of candidates) body.push(`a=${candidate}`);
-      if (complete) body.push('a=end-of-candidates');
       first = false;
     }
   });

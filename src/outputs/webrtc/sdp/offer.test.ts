@@ -184,7 +184,7 @@ describe('answers', () => {
     assert.ok(codec);
     const video = { codec, direction: 'sendonly' as const, ssrc: 1234, fmtp: codec.fmtp };
     const candidate = 'candidate:1 1 udp 2130706431 192.0.2.2 8555 typ host';
-    const lines = writeAnswer(offer, [video, null, null], local, [candidate], 7, true).split('\r\n');
+    const lines = writeAnswer(offer, [video, null, null], local, [candidate], 7).split('\r\n');
     assert.deepEqual(
       lines.filter((line) => line.startsWith('m=')),
       [
