@@ -1,7 +1,7 @@
 import { type AccessUnit, type TrackFormat, VIDEO_CLOCK_HZ } from '../../core/media.ts';
 import type { Mp4Sample } from './fragment.ts';
 import { type InitOptions, initSegment } from './init.ts';
-import { isGap, type Lane, learnLead, makeLane, type Placed, placeAudio, placePicture } from './lane.ts';
+import { type Lane, learnLead, makeLane, type Placed, placeAudio, placePicture } from './lane.ts';
 import { silentFrame } from './silence.ts';
 
 /** A track to be packaged. */
@@ -14,6 +14,10 @@ export interface LiveTrack {
 /** Audio that stays behind the picture so far is filled with silence, or players would stop with it. */
 const SILENCE_AFTER_TICKS = 63_000; // 0.7 s
 const SILENCE_REST_TICKS = 18_000; // 0.2 s
+
+/** A camera was away when nothing came for so long, and for several times the usual distance of pictures. */
+const ABSENT_TICKS = 180_000; // 2 s
+const ABSENT_STEPS = 4;
 
 /**
  * The tracks of a live file on one time line. When the camera was away its absence is cut out, so that players go on
@@ -63,14 +67,13 @@ export class LiveTimeline {
 
   /** Where a unit lies; null for audio whose time has been given out already. */
   place(lane: Lane, unit: AccessUnit): Placed | null {
+    this.#cutAbsence(((lane.kind === 'video' ? unit.dts : unit.pts) * VIDEO_CLOCK_HZ) / lane.clockHz);
     if (lane.kind === 'video') {
-      if (isGap(lane, unit.dts)) this.#closeGap(lane, unit.dts);
       const placed = placePicture(lane, unit, this.#offsetTicks);
       if (Number.isNaN(this.#firstTicks)) this.#firstTicks = placed.startTicks;
       return placed;
     }
     if (unit.format.kind !== 'audio') return null;
-    if (lane === this.main && isGap(lane, unit.pts)) this.#closeGap(lane, unit.pts);
     const offsetTicks = Math.round((this.#offsetTicks * lane.clockHz) / VIDEO_CLOCK_HZ);
     return placeAudio(lane, unit, unit.format, offsetTicks);
   }
@@ -92,15 +95,22 @@ export class LiveTimeline {
     }
   }
 
-  /** Cuts the camera's absence out of the time line, as far as no other track went on meanwhile. */
-  #closeGap(lane: Lane, dts: number): void {
-    const goneTicks = ((dts - lane.lastDts - Math.max(lane.stepTicks, 1)) * VIDEO_CLOCK_HZ) / lane.clockHz;
-    const endTicks = ticks90k(lane);
-    let reachedTicks = endTicks;
-    for (const other of this.lanes.values()) {
-      if (!Number.isNaN(other.endTicks)) reachedTicks = Math.max(reachedTicks, ticks90k(other));
+  /**
+   * Cuts a time in which no track gave anything out of the time line. A microphone is often back before the picture,
+   * so every track counts; one that went on alone keeps the time as it is.
+   * @param ticks90k stream time of the unit that ends it
+   */
+  #cutAbsence(ticks90k: number): void {
+    let absentTicks = Number.POSITIVE_INFINITY;
+    let stepTicks = 0;
+    for (const lane of this.lanes.values()) {
+      if (Number.isNaN(lane.lastDts)) continue;
+      const step90k = (lane.stepTicks * VIDEO_CLOCK_HZ) / lane.clockHz;
+      absentTicks = Math.min(absentTicks, ticks90k - (lane.lastDts * VIDEO_CLOCK_HZ) / lane.clockHz - step90k);
+      stepTicks = Math.max(stepTicks, step90k);
     }
-    this.#offsetTicks -= Math.max(0, Math.round(goneTicks - (reachedTicks - endTicks)));
+    if (!Number.isFinite(absentTicks) || absentTicks < ABSENT_TICKS || absentTicks < ABSENT_STEPS * stepTicks) return;
+    this.#offsetTicks -= Math.round(absentTicks);
   }
 }
 
