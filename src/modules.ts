@@ -5,6 +5,7 @@ import { frame } from './outputs/frame/frame.ts';
 import { hls } from './outputs/hls/module.ts';
 import { mp4 } from './outputs/mp4/module.ts';
 import { mse } from './outputs/mse/module.ts';
+import { rtspOutput } from './outputs/rtsp/module.ts';
 import { webrtcOutput } from './outputs/webrtc/module.ts';
 import { httpIngest } from './sources/http/ingest.ts';
 import { httpSource } from './sources/http/source.ts';
@@ -16,4 +17,4 @@ export function createSources(_getHub: () => Hub, _ownRtspPorts: () => readonly 
 }
 
 /** The one list of outputs. A new one is a folder under `src/outputs` and a line here. */
-export const outputs: readonly OutputModule[] = [webrtcOutput, mse, mp4, hls, frame, httpIngest];
+export const outputs: readonly OutputModule[] = [rtspOutput, webrtcOutput, mse, mp4, hls, frame, httpIngest];

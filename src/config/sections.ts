@@ -158,29 +158,6 @@ const noPrograms = z
 
 /** Sections of go2rtc that no module here handles: read and named in a warning. A module's own section goes first. */
 export const laterSections: readonly ConfigSection[] = [
-  section(
-    'rtsp',
-    z
-      .object({
-        listen: unsupported('The RTSP server is not part of this build.'),
-        username: unsupported('The RTSP server is not part of this build.'),
-        password: unsupported('The RTSP server is not part of this build.'),
-        default_query: unsupported('The RTSP server is not part of this build.'),
-        pkt_size: unsupported('The RTSP server is not part of this build.'),
-      })
-      .optional(),
-  ),
-  section(
-    'webrtc',
-    z
-      .object({
-        listen: unsupported('WebRTC is not part of this build.'),
-        candidates: unsupported('WebRTC is not part of this build.'),
-        ice_servers: unsupported('WebRTC is not part of this build.'),
-        filters: unsupported('WebRTC is not part of this build.'),
-      })
-      .optional(),
-  ),
   section('rtmp', listenOff),
   section('srtp', listenOff),
   section('ffmpeg', z.object({}).catchall(unsupported('Nothing runs the ffmpeg program.')).optional()),

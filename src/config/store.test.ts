@@ -202,6 +202,18 @@ test('an edit is applied without a restart, and only what changed is reported', 
   assert.deepEqual(changes[1], { set: { a: ['rtsp://h/9'] }, removed: [] });
 });
 
+test('an edit made while the program started is not missed', async (t) => {
+  const path = join(folder(t), 'h.yaml');
+  writeFileSync(path, 'streams:\n  a: rtsp://h/1\n');
+  const store = open([path]);
+  writeFileSync(path, 'streams:\n  b: rtsp://h/1\n');
+  const scope = new Scope('test');
+  t.after(() => scope.close());
+  store.watch(memoryLog().log, scope, () => {});
+  await store.reload();
+  assert.deepEqual(streamsOf(store.current), { b: ['rtsp://h/1'] });
+});
+
 test('a broken edit keeps what was, says where it is broken, and a right one is taken again', async (t) => {
   const path = join(folder(t), 'h.yaml');
   writeFileSync(path, 'streams:\n  a: rtsp://h/1\n');

@@ -57,7 +57,10 @@ export class ConfigStore implements SettingsFile {
   watch(log: Log, scope: Scope, onChange: ConfigListener): void {
     this.#listener = { log, scope, onChange };
     const paths = this.#options.inputs.flatMap((input) => (input.kind === 'file' ? [input.path] : []));
-    if (paths.length > 0) watchFiles(paths, log, scope, () => void this.reload());
+    if (paths.length === 0) return;
+    watchFiles(paths, log, scope, () => void this.reload());
+    // What was saved while the program started.
+    void this.reload();
   }
 
   /** Reads the files again if their text changed, and tells the listener. Calls are served one after the other. */
