@@ -23,7 +23,7 @@ const plan: fc.Arbitrary<StreamPlan> = fc.record({
   width: side,
   height: side,
   fps: fc.integer({ min: 1, max: 60 }),
-  gop: fc.integer({ min: 1, max: 1000 }),
+  gop: fc.integer({ min: 1, max: 3600 }),
   bitRateKbps: fc.integer({ min: 0, max: 50_000 }),
   bFrames: fc.integer({ min: 0, max: 4 }),
   audio: fc.constantFrom('aac', 'opus', 'pcma', 'pcmu', 'none'),

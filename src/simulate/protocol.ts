@@ -84,7 +84,7 @@ export function parseToMaker({ header }: IpcMessage): ToMaker {
           width: fields.integer('width', 64, 4096),
           height: fields.integer('height', 64, 4096),
           fps: fields.number('fps', 1, 60),
-          gop: fields.integer('gop', 1, 1000),
+          gop: fields.integer('gop', 1, 3600),
           bitRateKbps: fields.integer('bitRateKbps', 0, 50_000),
           bFrames: fields.integer('bFrames', 0, 4),
           audio: fields.oneOf('audio', AUDIO_CODECS),

@@ -278,6 +278,9 @@ test('what can not be simulated is refused with the reason', async () => {
   await assert.rejects(startTestSimulator({ cameras: [{ name: 'a', main: { width: 641 } }] }), {
     code: 'simulate.size',
   });
+  await assert.rejects(startTestSimulator({ cameras: [{ name: 'a', main: { bFrames: 9 } }] }), {
+    code: 'simulate.plan',
+  });
   await using sim = await startTestSimulator({ cameras: [{ name: 'a', sub: false }] });
   assert.throws(() => sim.simulator.setResolution('a', 'sub', 640, 360), { code: 'simulate.unknown' });
   await assert.rejects(startTestSimulator({ port: sim.simulator.port }), { code: 'simulate.listen' });

@@ -3,12 +3,13 @@ import type { Env, OutputModule } from '../core/contracts.ts';
 import { HearthcamError } from '../core/errors.ts';
 import { Hub } from '../core/hub.ts';
 import type { Log } from '../core/log.ts';
+import { EMPTY } from '../core/media.ts';
 import { Preloads } from '../core/preload.ts';
 import { Scope } from '../core/scope.ts';
 import { FaultProxy } from './fault-proxy.ts';
 import type { FaultOptions } from './faults.ts';
 import { PictureMaker } from './picture-maker.ts';
-import { SCENE_NAMES, type SceneName, type StreamPlan } from './protocol.ts';
+import { encodeToMaker, parseToMaker, SCENE_NAMES, type SceneName, type StreamPlan } from './protocol.ts';
 import { type SimulatedSource, simulatedSource } from './source.ts';
 
 /** How one stream of a simulated camera is encoded. */
@@ -148,13 +149,22 @@ function plansOf(camera: SimulatedCameraOptions, index: number): [string, Stream
   const scene =
     camera.scene ?? SCENE_NAMES.find((one) => one === name) ?? SCENE_NAMES[index % SCENE_NAMES.length] ?? 'nursery';
   const main: StreamPlan = { ...MAIN, ...camera.main, scene, title };
-  checkSize(main.width, main.height);
+  checkPlan(main);
   const plans: [string, StreamPlan][] = [[`${name}/main`, main]];
   if (camera.sub === false) return plans;
   const sub: StreamPlan = { ...main, ...SUB_SIZE, bitRateKbps: 0, ...camera.sub, title: `${title} sub` };
-  checkSize(sub.width, sub.height);
+  checkPlan(sub);
   plans.push([`${name}/sub`, sub]);
   return plans;
+}
+
+function checkPlan(plan: StreamPlan): void {
+  checkSize(plan.width, plan.height);
+  try {
+    parseToMaker({ header: encodeToMaker({ type: 'start', id: 0, plan }), payload: EMPTY });
+  } catch (error) {
+    throw new HearthcamError('simulate.plan', `"${plan.title}" can't be simulated`, { cause: error, status: 400 });
+  }
 }
 
 function checkSize(width: number, height: number): void {
