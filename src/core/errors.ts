@@ -6,13 +6,20 @@ export class HearthcamError extends Error {
   readonly code: string;
   readonly status: number;
   readonly hint: string | undefined;
+  /** Trying again by itself will not help: a source that fails so is dialled again only when somebody asks for it. */
+  readonly permanent: boolean;
 
-  constructor(code: string, message: string, options: { cause?: unknown; status?: number; hint?: string } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { cause?: unknown; status?: number; hint?: string; permanent?: boolean } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'HearthcamError';
     this.code = code;
     this.status = options.status ?? 500;
     this.hint = options.hint;
+    this.permanent = options.permanent ?? false;
   }
 }
 

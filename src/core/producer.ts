@@ -112,6 +112,7 @@ export class Producer {
 
   async #loop(scope: Scope): Promise<void> {
     let lostAtMs = performance.now();
+    const closed = untilClosed(scope);
     while (!scope.closed) {
       const startedMs = performance.now();
       const outcome = await this.#connectOnce(scope);
@@ -121,18 +122,21 @@ export class Producer {
       this.lastError = outcome.error;
       this.#owner.onLost(this, outcome.error);
       this.#settle(outcome.error);
+      const permanent = outcome.error instanceof HearthcamError && outcome.error.permanent;
       const admitted = this.#limiter.admit(describeError(outcome.error));
       if (admitted !== null) {
-        this.#log.warn(`camera "${this.#owner.streamName}": ${describeError(outcome.error)}; trying again`, {
+        const next = permanent ? '' : '; trying again';
+        this.#log.warn(`camera "${this.#owner.streamName}": ${describeError(outcome.error)}${next}`, {
           ...(admitted > 0 ? { repeated: admitted } : {}),
         });
       }
-      if (outcome.described && nowMs - startedMs > LIVED_MS) continue;
+      if (outcome.described && nowMs - startedMs > LIVED_MS && !permanent) continue;
       this.state = 'waiting';
       const woken = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-      await Promise.race([scope.sleep(retryDelayMs(nowMs - lostAtMs, Math.random())), woken]);
+      const pause = permanent ? closed : scope.sleep(retryDelayMs(nowMs - lostAtMs, Math.random()));
+      await Promise.race([pause, woken]);
     }
   }
 
@@ -214,4 +218,10 @@ export class Producer {
     if (error === undefined) this.#ready.resolve();
     else this.#ready.reject(error);
   }
+}
+
+/** What will not go better by itself waits for somebody who asks again, or for other sources. */
+function untilClosed(scope: Scope): Promise<void> {
+  if (scope.closed) return Promise.resolve();
+  return new Promise((resolve) => scope.signal.addEventListener('abort', () => resolve(), { once: true }));
 }
