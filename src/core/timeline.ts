@@ -15,6 +15,8 @@ const JUMP_BACK_MS = 1_000;
 const JUMP_BACK_IN_ORDER_MS = 200;
 /** Reports that would move a track by more are of different clocks and say nothing about lip sync. */
 const MAX_SYNC_SKEW_MS = 5_000;
+/** Less is neither seen nor heard, and not worth a step in the sound. */
+const SYNC_EXACT_MS = 5;
 /** Once in step, tracks are moved only when reports say so several times: a step is seen or heard. */
 const SYNC_TOLERANCE_MS = 30;
 const SYNC_PATIENCE = 3;
@@ -209,7 +211,7 @@ export class Timeline {
     this.#disagreements = 0;
     for (const clock of this.#tracks) {
       if (!clock.anchored || !clock.sender.known) continue;
-      clock.advance(highest - (clock.offsetMs - clock.sender.offsetMs));
+      if (errorMs > SYNC_EXACT_MS) clock.advance(highest - (clock.offsetMs - clock.sender.offsetMs));
       clock.aligned = true;
     }
   }

@@ -6,8 +6,15 @@ import { parseTarget, type RtspTarget, readOptions } from './target.ts';
 
 const MAX_REDIRECTS = 5;
 
+export interface RtspSourceOptions {
+  /** Distance of receiver reports; every second one says what was lost. Default 5 s. */
+  readonly reportMs?: number;
+}
+
+const DEFAULT_REPORT_MS = 5_000;
+
 /** Makes the module with a memory of its own, for tests. */
-export function makeRtspSource(): SourceModule {
+export function makeRtspSource({ reportMs = DEFAULT_REPORT_MS }: RtspSourceOptions = {}): SourceModule {
   const memory = new CameraMemory();
   return {
     name: 'rtsp',
@@ -16,19 +23,19 @@ export function makeRtspSource(): SourceModule {
       parseTarget(spec.url);
       readOptions(spec);
     },
-    run: (request, sink) => run(request, sink, memory),
+    run: (request, sink) => run(request, sink, memory, reportMs),
   };
 }
 
 /** RTSP cameras: `rtsp://`, `rtsps://` (TLS, certificate verified), `rtspx://` (TLS, not verified). See README. */
 export const rtspSource: SourceModule = makeRtspSource();
 
-async function run(request: SourceRequest, sink: SourceSink, memory: CameraMemory): Promise<void> {
+async function run(request: SourceRequest, sink: SourceSink, memory: CameraMemory, reportMs: number): Promise<void> {
   const options = readOptions(request.spec);
   let target = parseTarget(request.spec.url);
   for (let redirects = 0; ; ) {
     const quirks = memory.of(target);
-    const outcome = await new RtspSession({ target, options, quirks, request, sink }).run();
+    const outcome = await new RtspSession({ target, options, quirks, request, sink, reportMs }).run();
     switch (outcome.kind) {
       case 'ended':
         return;

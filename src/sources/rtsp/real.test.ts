@@ -64,9 +64,12 @@ for (const row of rows) {
     assertSteady(video, 'video');
     assertSteady(audio, 'audio');
     // The camera's own steps come through untouched: 15 pictures a second, frames of the codec's length.
-    const steps = new Set(audio.slice(1).map((unit, i) => unit.pts - (audio[i]?.pts ?? 0)));
-    assert.equal(steps.size, 1, `audio steps ${[...steps]}`);
-    assert.ok(video.slice(1).every((unit, i) => Math.abs(unit.pts - (video[i]?.pts ?? 0) - 6000) <= 1));
+    // One step more may be longer: when the first sender reports bring picture and sound in step.
+    const steps = audio.slice(1).map((unit, i) => unit.pts - (audio[i]?.pts ?? 0));
+    const usual = Math.min(...steps);
+    assert.ok(steps.filter((step) => step !== usual).length <= 1, `audio steps ${steps}`);
+    const odd = video.slice(1).filter((unit, i) => Math.abs(unit.pts - (video[i]?.pts ?? 0) - 6000) > 1);
+    assert.ok(odd.length <= 1, 'pictures come every 1/15 s');
     assert.ok(Math.abs((first.wallMs ?? 0) - Date.now()) < 60_000);
     assert.doesNotMatch(kit.log.text, /p@ss|p%40ss/);
   });

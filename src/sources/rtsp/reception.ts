@@ -16,6 +16,7 @@ export interface ReceptionInput {
   readonly camera: string;
   readonly log: Log;
   readonly limiter: LogLimiter;
+  readonly reportMs: number;
   readonly sendFrame: (channel: number, packet: Buffer) => void;
   /** When the read that is being handled began. */
   readonly nowMs: () => number;
@@ -26,7 +27,6 @@ interface Route {
   readonly rtcp: boolean;
 }
 
-const REPORT_MS = 5_000;
 const LOSS_LOG_EVERY = 2;
 
 /** Takes RTP and RTCP of a session's tracks, by whatever way they come, and feeds the stream. */
@@ -68,7 +68,7 @@ export class Reception implements TrackEvents {
       this.#routes[rtcp] ??= { track, rtcp: true };
     }
     this.#running = true;
-    this.#timer = setInterval(() => this.#report(), REPORT_MS).unref();
+    this.#timer = setInterval(() => this.#report(), this.#input.reportMs).unref();
   }
 
   /** Nothing is taken any more. */
@@ -195,7 +195,7 @@ export class Reception implements TrackEvents {
         track.kind === 'video' ? 'the picture may be damaged until the next key frame' : 'the sound has gaps';
       const where = track.udp === undefined ? 'the camera left them out' : 'lost by UDP on the way';
       log.warn(
-        `camera "${camera}": ${lost} packets of its ${track.kind} are missing in ${(REPORT_MS * LOSS_LOG_EVERY) / 1000} s (${where}): ${consequence}`,
+        `camera "${camera}": ${lost} packets of its ${track.kind} are missing in ${(this.#input.reportMs * LOSS_LOG_EVERY) / 1000} s (${where}): ${consequence}`,
       );
     }
   }

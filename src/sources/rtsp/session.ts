@@ -27,6 +27,7 @@ export interface SessionInput {
   readonly quirks: CameraQuirks;
   readonly request: SourceRequest;
   readonly sink: SourceSink;
+  readonly reportMs: number;
 }
 
 /** RFC 2326 §12.37 */
@@ -54,13 +55,14 @@ export class RtspSession {
   constructor(input: SessionInput) {
     this.#input = input;
     this.#log = input.request.log.child('rtsp');
-    const { sink, target, options, request } = input;
+    const { sink, target, options, request, reportMs } = input;
     this.#reception = new Reception({
       sink,
       ssrc: this.#ssrc,
       camera: request.streamName,
       log: this.#log,
       limiter: this.#limiter,
+      reportMs,
       sendFrame: (channel, packet) => this.#connection.sendFrame(channel, packet),
       nowMs: () => this.#connection.readAtMs,
     });

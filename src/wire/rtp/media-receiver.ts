@@ -90,6 +90,8 @@ export class MediaReceiver {
       return;
     }
     this.#stats.addSenderReport(ntpMiddle(info.ntpSeconds, info.ntpFraction), nowMs);
+    // RFC 3550 §6.4.1: a sender without a clock writes zero.
+    if (info.ntpSeconds === 0 && info.ntpFraction === 0) return;
     this.#onSync?.(this.#clock.peek(info.rtpTimestamp), ntpToUnixMs(info.ntpSeconds, info.ntpFraction));
   }
 
