@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
+import fc from 'fast-check';
 import { MemoryLog } from '../../testkit/memory-log.ts';
 import { waitFor } from '../../testkit/wait.ts';
 import type { StillRequest } from '../core/contracts.ts';
+import { HearthcamError } from '../core/errors.ts';
 import { EMPTY, type VideoCodec, type VideoFormat } from '../core/media.ts';
 import { Scope } from '../core/scope.ts';
 import { forEachAnnexBNal, lengthPrefixed } from '../wire/codecs/nal.ts';
@@ -147,6 +149,31 @@ test('bytes that are no picture give a clear error, and the process goes on', as
   await assert.rejects(stills.still({ format: h264.format, data: EMPTY }), { code: 'codec.input' });
   assert.equal(look(await stills.still(h264)).size, '320x240');
   assert.equal(stills.pid, pid);
+});
+
+test('damaged key frames give a picture or a clear error, whatever is wrong with them', async () => {
+  const pid = stills.pid;
+  const damaged = fc.tuple(
+    fc.constantFrom('h264', 'h265', 'vp8', 'vp9', 'jpeg'),
+    fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 20 }),
+    fc.double({ min: 0.1, max: 1, noNaN: true }),
+  );
+  const whole = new Map<VideoCodec, StillRequest>();
+  await fc.assert(
+    fc.asyncProperty(damaged, async ([codec, changes, share]) => {
+      const request = whole.get(codec) ?? makers[codec]();
+      whole.set(codec, request);
+      const data = Buffer.from(request.data.subarray(0, Math.ceil(request.data.length * share)));
+      for (const [at, value] of changes) data[at % data.length] = value;
+      try {
+        await stills.still({ ...request, data });
+      } catch (error) {
+        assert.ok(error instanceof HearthcamError && error.code === 'codec.input', String(error));
+      }
+    }),
+    { numRuns: Math.min(2_000, Number(process.env['FUZZ_RUNS'] ?? 200)) },
+  );
+  assert.equal(stills.pid, pid, 'the process was not replaced');
 });
 
 test('a codec process that is killed between requests is replaced', async () => {
