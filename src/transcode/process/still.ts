@@ -43,6 +43,8 @@ function decodeKeyFrame(job: StillJob): Frame {
   decoder.allocContext3(codec);
   // One picture gains nothing from threads, and each of them keeps buffers.
   decoder.threadCount = 1;
+  // A damaged header can announce any size; without a limit the memory for it would be asked for.
+  check(decoder.setOption('max_pixels', MAX_PIXELS_A_SIDE * MAX_PIXELS_A_SIDE), job, 'no size limit can be set');
   if (job.config.length > 0) decoder.extraData = job.config;
   check(decoder.open2Sync(codec), job, 'its parameters are damaged');
   using packet = new Packet();
@@ -73,8 +75,9 @@ function targetSize(job: StillJob, width: number, height: number): { width: numb
   const wide = job.width > 0 ? job.width : job.height > 0 ? Math.round((width * job.height) / height) : width;
   const high = job.height > 0 ? job.height : job.width > 0 ? Math.round((height * job.width) / width) : height;
   if (wide < 1 || high < 1 || wide > MAX_PIXELS_A_SIDE || high > MAX_PIXELS_A_SIDE) {
+    // Without a size in the request it is the picture itself, that is, its damaged header.
     throw new JobError(
-      'request',
+      job.width === 0 && job.height === 0 ? 'input' : 'request',
       `a still of ${wide}x${high} pixels can't be made: sides must be from 1 to ${MAX_PIXELS_A_SIDE}`,
     );
   }
