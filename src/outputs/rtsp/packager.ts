@@ -78,7 +78,7 @@ export class Packager {
 
   /**
    * What a viewer who joins now is given first: the pictures since the last key frame, in their order of display but
-   * close together in time, the last one at its own time, numbered so that the next live packet follows.
+   * close together in time right before the live ones, numbered so that the next live packet follows.
    */
   join(plan: PacketPlan): JoinPlan {
     const gop = this.#stream.gop();
@@ -88,8 +88,13 @@ export class Packager {
       if (unit.key) started.add(unit.trackId);
       return started.has(unit.trackId);
     });
-    const order = pictures.map((unit) => (unit.pts * 1000) / unit.format.clockRateHz).sort((one, two) => one - two);
-    const lastMs = order.at(-1) ?? this.#lastMs;
+    // Pictures still to come may be shown before those that are decoded early (B-frames), never before this:
+    const last = pictures.at(-1);
+    const edgeMs = last === undefined ? this.#lastMs : (last.dts * 1000) / last.format.clockRateHz;
+    const order = pictures
+      .map((unit) => (unit.pts * 1000) / unit.format.clockRateHz)
+      .filter((ms) => ms <= edgeMs)
+      .sort((one, two) => one - two);
     const units: JoinUnit[] = [];
     const copies = this.senders.map(({ sender }) => ({ ...sender, packets: 0, octets: 0 }));
     const counts = this.senders.map(() => 0);
@@ -99,11 +104,11 @@ export class Packager {
       if (track === undefined || sender === undefined) continue;
       this.planJoin(unit, plan);
       counts[track.index] = (counts[track.index] ?? 0) + plan.count;
-      const place = order.indexOf((unit.pts * 1000) / unit.format.clockRateHz);
-      const atMs = lastMs - (order.length - 1 - place) * JOIN_STEP_MS;
+      const ownMs = (unit.pts * 1000) / unit.format.clockRateHz;
+      const atMs = ownMs > edgeMs ? ownMs : edgeMs - (order.length - 1 - order.indexOf(ownMs)) * JOIN_STEP_MS;
       units.push({ unit, track, sender, ticks: Math.round((atMs * track.layout.clockRateHz) / 1000) });
     }
-    const firstMs = lastMs - Math.max(0, order.length - 1) * JOIN_STEP_MS;
+    const firstMs = edgeMs - Math.max(0, order.length - 1) * JOIN_STEP_MS;
     const starts = this.senders.map((track, index) => {
       const sender = copies[index] ?? track.sender;
       sender.sequence = (sender.sequence - (counts[index] ?? 0) + 0x10000) & 0xffff;

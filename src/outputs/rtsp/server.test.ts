@@ -173,6 +173,31 @@ test('PAUSE stops the packets, PLAY goes on with a key frame', async () => {
   assert.equal((client.packets[paused]?.data[12] ?? 0) & 0x1f, 24);
 });
 
+test("VLC's dialogue (live555): slash at the end, Range, Session with GET_PARAMETER, TEARDOWN", async () => {
+  const { server } = await start();
+  await using _server = server;
+  using client = await RawRtspClient.open(`${server.url}/cam`);
+  const agent = { 'User-Agent': 'LibVLC/3.0.21 (LIVE555 Streaming Media v2016.11.28)' };
+  assert.match((await client.request('OPTIONS', '', agent)).header('public') ?? '', /GET_PARAMETER/);
+  await client.request('DESCRIBE', '', { ...agent, Accept: 'application/sdp' });
+  const setup = await client.request('SETUP', '/trackID=0', {
+    ...agent,
+    Transport: 'RTP/AVP/TCP;unicast;interleaved=0-1',
+  });
+  const session = { ...agent, Session: (setup.header('session') ?? '').split(';')[0] ?? '' };
+  await client.request('SETUP', '/trackID=1', { ...session, Transport: 'RTP/AVP/TCP;unicast;interleaved=2-3' });
+  const played = await client.request('PLAY', '/', { ...session, Range: 'npt=0.000-' });
+  assert.equal(played.status, 200);
+  assert.match(
+    played.header('rtp-info') ?? '',
+    /url=rtsp:\/\/127\.0\.0\.1:\d+\/cam\/trackID=0;seq=\d+;rtptime=\d+,url=/,
+  );
+  await waitFor(() => client.on(0).length > 10 && client.on(2).length > 3);
+  assert.equal((await client.request('GET_PARAMETER', '/', session)).status, 200);
+  assert.equal((await client.request('TEARDOWN', '/', session)).status, 200);
+  await waitFor(() => client.closed && server.hub.require('cam').consumers.size === 0);
+});
+
 test('requests sent in one go are answered in their order', async () => {
   const { server } = await start();
   await using _server = server;

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { collect } from '../../../testkit/hub.ts';
+import { type Clip, clipSource, makeClip, testPicture } from '../../../testkit/mp4-source.ts';
+import { startTestRtspServer, type TestRtspServer } from '../../../testkit/rtsp-server.ts';
+import { waitFor } from '../../../testkit/wait.ts';
+
+const run = promisify(execFile);
+const LIMIT = { timeout: 60_000, maxBuffer: 64 * 1024 * 1024 };
+
+const clips: Record<string, Clip> = {};
+before(async () => {
+  const made = await Promise.all([
+    makeClip(testPicture({ seconds: 4, gop: 50 })),
+    makeClip(testPicture({ seconds: 4, gop: 50, video: ['-c:v', 'libx264', '-preset', 'veryfast', '-bf', '2'] })),
+    makeClip(
+      testPicture({
+        seconds: 4,
+        gop: 50,
+        video: ['-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', 'log-level=none', '-tag:v', 'hvc1'],
+        audio: ['-c:a', 'libopus', '-ac', '2'],
+      }),
+    ),
+  ]);
+  const [plain, reordered, hevc] = made;
+  Object.assign(clips, { plain, reordered, hevc });
+});
+
+async function start(name: string, config: Record<string, unknown> = {}): Promise<TestRtspServer> {
+  const clip = clips[name];
+  assert.ok(clip !== undefined);
+  return startTestRtspServer({
+    sources: [clipSource('clip', clip).module],
+    streams: { cam: ['clip:'], push: [] },
+    config,
+  });
+}
+
+interface Frame {
+  readonly media_type: string;
+  readonly pts_time?: string;
+  readonly width?: number;
+}
+
+/** Decodes for some seconds with ffprobe. */
+async function probe(url: string, transport: 'tcp' | 'udp', seconds = 3): Promise<Frame[]> {
+  const { stdout } = await run(
+    'ffprobe',
+    [
+      ...[
+        '-v',
+        'error',
+        '-rtsp_transport',
+        transport,
+        '-of',
+        'json',
+        '-show_frames',
+        '-read_intervals',
+        `%+${seconds}`,
+      ],
+      ...['-show_entries', 'frame=media_type,pts_time,width', url],
+    ],
+    LIMIT,
+  );
+  const parsed: { frames?: Frame[] } = JSON.parse(stdout);
+  return parsed.frames ?? [];
+}
+
+const rows: { name: string; clip: string; transport: 'tcp' | 'udp' }[] = [
+  { name: 'H.264 and AAC over TCP', clip: 'plain', transport: 'tcp' },
+  { name: 'H.264 and AAC over UDP', clip: 'plain', transport: 'udp' },
+  { name: 'H.264 with B-frames over TCP', clip: 'reordered', transport: 'tcp' },
+  { name: 'H.265 and Opus over TCP', clip: 'hevc', transport: 'tcp' },
+  { name: 'H.265 and Opus over UDP', clip: 'hevc', transport: 'udp' },
+];
+for (const row of rows) {
+  test(`ffmpeg decodes ${row.name} without a gap`, async () => {
+    await using server = await start(row.clip);
+    const frames = await probe(`${server.url}/cam`, row.transport);
+    const video = frames.filter((frame) => frame.media_type === 'video');
+    const audio = frames.filter((frame) => frame.media_type === 'audio');
+    assert.ok(video.length > 50, `${video.length} pictures`);
+    assert.ok(audio.length > 20, `${audio.length} frames of sound`);
+    assert.equal(video[0]?.width, 320);
+    // FFmpeg gives the first picture of any RTSP stream no time.
+    const times = video.slice(1).map((frame) => Number(frame.pts_time));
+    for (const [index, time] of times.entries()) {
+      const last = times[index - 1];
+      if (last === undefined) continue;
+      assert.ok(time > last && time - last < 0.3, `picture ${index} at ${time} s behind ${last} s`);
+    }
+  });
+}
+
+for (const protocol of ['tcp', 'udp']) {
+  test(`GStreamer's rtspsrc decodes the stream over ${protocol}`, async () => {
+    await using server = await start('plain');
+    await run(
+      'gst-launch-1.0',
+      [
+        ...['-q', 'rtspsrc', `location=${server.url}/cam?video`, `protocols=${protocol}`, 'latency=200', '!'],
+        ...['rtph264depay', '!', 'h264parse', '!', 'avdec_h264', '!', 'fakesink', 'num-buffers=60', 'sync=true'],
+      ],
+      LIMIT,
+    );
+  });
+}
+
+test('with user and password: Digest for ffmpeg, 401 without, closed when wrong', async () => {
+  await using server = await start('plain', { username: 'anna', password: 'se:cr@t', local_auth: true });
+  const at = server.url.replace('rtsp://', '');
+  const frames = await probe(`rtsp://anna:${encodeURIComponent('se:cr@t')}@${at}/cam`, 'tcp', 1);
+  assert.ok(frames.length > 10);
+  await assert.rejects(probe(`rtsp://${at}/cam`, 'tcp', 1), /401/);
+  await assert.rejects(probe(`rtsp://anna:wrong@${at}/cam`, 'tcp', 1), /401/);
+  assert.match(server.log.text, /wrong user or password/);
+  assert.doesNotMatch(server.log.text, /se:cr@t/);
+});
+
+test('from this machine no password is asked for, as in go2rtc', async () => {
+  await using server = await start('plain', { username: 'anna', password: 'secret' });
+  assert.ok((await probe(`${server.url}/cam`, 'tcp', 1)).length > 10);
+});
+
+for (const transport of ['tcp', 'udp'] as const) {
+  test(`ffmpeg publishes over ${transport}; viewers get it, and it ends with its connection`, async () => {
+    await using server = await start('plain');
+    const stream = server.hub.require('push');
+    const publisher = spawn(
+      'ffmpeg',
+      [
+        ...['-v', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc2=size=320x240:rate=25'],
+        ...['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=16000', '-t', '60'],
+        ...['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', '25'],
+        ...['-c:a', 'aac', '-f', 'rtsp', '-rtsp_transport', transport, `${server.url}/push`],
+      ],
+      { stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+    try {
+      await waitFor(() => stream.running, { timeoutMs: 30_000, what: 'the publisher' });
+      using viewer = await collect(stream);
+      const video = await viewer.wait('video', 60, 60_000);
+      assert.ok(viewer.of('audio').length > 10);
+      assert.ok(video.some((unit) => unit.key));
+      const format = video[0]?.format;
+      assert.equal(format?.kind === 'video' ? `${format.width}x${format.height}` : '', '320x240');
+      assert.match(stream.producers[0]?.spec.text ?? '', /^rtsp:\/\/127\.0\.0\.1:\d+\/ \(published\)$/);
+      assert.equal(stream.producers[0]?.description?.protocol, `rtsp+${transport}`);
+      publisher.kill('SIGTERM');
+      await waitFor(() => stream.producers.length === 0, { timeoutMs: 30_000, what: 'the end of publishing' });
+    } finally {
+      publisher.kill('SIGKILL');
+    }
+  });
+}
