@@ -34,9 +34,9 @@ const rows: {
     protocol: 'rtsp+tcp',
   },
   {
-    name: 'MJPEG and G.711 µ-law from a camera that speaks only UDP',
-    camera: { video: 'mjpeg', audio: 'pcmu', transport: 'udp' },
-    codecs: 'jpeg pcmu',
+    name: 'MJPEG and LATM from a camera that speaks only UDP',
+    camera: { video: 'mjpeg', audio: 'latm', transport: 'udp' },
+    codecs: 'jpeg aac',
     protocol: 'rtsp+udp',
   },
 ];

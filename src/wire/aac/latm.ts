@@ -21,6 +21,8 @@ export function readStreamMuxConfig(bits: BitReader): LatmConfig {
   const subFrames = bits.u(6) + 1;
   if (bits.u(4) !== 0 || bits.u(3) !== 0) throw new WireError('latm.layers', 'LATM with several programs or layers', 0);
   const config = version === 0 ? copyConfig(bits) : copyBits(bits, latmValue(bits));
+  // GStreamer's rtpmp4apay ends its config here; frames of variable length are what everybody means.
+  if (bits.bitsLeft < 3 + 8 + 1 + 1) return { config, subFrames, otherBits: 0 };
   const lengthType = bits.u(3);
   if (lengthType !== 0) throw new WireError('latm.length', `LATM frame length type ${lengthType}`, 0);
   bits.skip(8);
@@ -54,7 +56,15 @@ function copyBits(bits: BitReader, count: number): Buffer {
 }
 
 function copyConfig(bits: BitReader): Buffer {
-  const length = readAudioSpecificConfig(bits.fork(), false).bits;
+  const ahead = bits.fork();
+  let length = readAudioSpecificConfig(ahead, false).bits;
+  // The backward compatible signalling of SBR (§1.6.5.2) has no place here without a length, but FFmpeg's encoder
+  // writes it and GStreamer passes it on.
+  if (ahead.bitsLeft >= 17 && ahead.u(11) === 0x2b7) {
+    ahead.skip(5);
+    const rateBits = ahead.flag() && ahead.bitsLeft >= 4 ? 4 : 0;
+    length += 17 + (rateBits > 0 && ahead.u(4) === 15 ? 28 : rateBits);
+  }
   return copyBits(bits, length);
 }
 

@@ -101,7 +101,7 @@ export function parseSdp(text: string): SdpSession {
     if (line[1] !== '=') continue;
     const value = line.slice(2).trim();
     const draft = drafts.at(-1);
-    switch (line[0]) {
+    switch (line[0] ?? '') {
       case 'v':
         seen = true;
         break;
