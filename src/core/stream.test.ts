@@ -116,9 +116,14 @@ test('a second source gives the audio that the first one lacks, and is not asked
   assert.deepEqual(microphone.taken, [false, true]);
   using viewer = await opening;
   camera.picture(0, true);
-  microphone.audio(1, 0);
   await viewer.wait('video', 1);
-  await viewer.wait('audio', 1);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  camera.picture(300, false);
+  microphone.audio(1, 77_000);
+  const pictures = await viewer.wait('video', 2);
+  const [sound] = await viewer.wait('audio', 1);
+  const offMs = (sound?.pts ?? 0) / 8 - (pictures[1]?.pts ?? 0) / 90;
+  assert.ok(Math.abs(offMs) < 100, `sound that arrives with a picture is ${offMs} ms away from it`);
 });
 
 test('a source that is not needed is never opened', async () => {
@@ -165,7 +170,8 @@ test('the same sources again disturb nobody; changed sources move the viewers ov
   assert.equal(next.request.spec.url, 'cam://new');
   next.describe();
   next.picture(0, true);
-  await viewer.wait('video', 2);
+  const [before, after] = await viewer.wait('video', 2);
+  assert.ok(before !== undefined && after !== undefined && after.dts > before.dts, 'time goes on with the new source');
   assert.equal(viewer.ended(), undefined);
 });
 

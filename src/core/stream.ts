@@ -74,6 +74,8 @@ export class Stream implements ProducerOwner {
   readonly #log: Log;
   readonly #fanout: Fanout;
   readonly #timeline = new Map<Producer, Timeline>();
+  /** That of the source that was replaced last: the next one goes on behind it. */
+  #past: Timeline | undefined;
   readonly #consumers = new Set<Consumer & { readonly onEnd: ((reason: HearthcamError) => void) | undefined }>();
   readonly #shared = new Map<string, Shared>();
   #producers: Producer[] = [];
@@ -223,7 +225,7 @@ export class Stream implements ProducerOwner {
   onDescribe(producer: Producer, description: SourceDescription): readonly boolean[] {
     let timeline = this.#timeline.get(producer);
     if (timeline === undefined) {
-      timeline = new Timeline();
+      timeline = new Timeline(() => this.#otherTimelines(producer));
       this.#timeline.set(producer, timeline);
     }
     timeline.begin(description.tracks, description.sharedClock);
@@ -310,6 +312,11 @@ export class Stream implements ProducerOwner {
     }
   }
 
+  *#otherTimelines(producer: Producer): Generator<Timeline> {
+    for (const [other, timeline] of this.#timeline) if (other !== producer) yield timeline;
+    if (this.#past !== undefined) yield this.#past;
+  }
+
   #track(id: number): Track | undefined {
     return this.#tracks.find((track) => track.id === id);
   }
@@ -326,6 +333,7 @@ export class Stream implements ProducerOwner {
 
   #retire(producer: Producer): void {
     this.#publishers.delete(producer);
+    this.#past = this.#timeline.get(producer) ?? this.#past;
     this.#timeline.delete(producer);
     producer.stop().catch((error: unknown) => {
       this.#log.warn(`stream "${this.name}": stopping a source failed`, { error: String(error) });

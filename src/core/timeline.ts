@@ -47,6 +47,7 @@ interface Given {
  * nothing is ever squeezed together.
  */
 export class Timeline {
+  readonly #others: () => Iterable<Timeline>;
   #tracks: readonly TrackClock[] = [];
   #sharedClock = false;
   /** Lead of stream time over the monotonic clock, from the connection before. NaN before the first unit ever. */
@@ -62,15 +63,19 @@ export class Timeline {
   #wallAtMs = Number.NEGATIVE_INFINITY;
   readonly #out: MappedTime = { pts: 0, dts: 0, wallMs: 0 };
 
+  /**
+   * @param others the time lines of the stream's other sources, present and past: this one runs beside them, and goes
+   *   on behind what they have given out. Looked at with the first unit.
+   */
+  constructor(others: () => Iterable<Timeline> = () => []) {
+    this.#others = others;
+  }
+
   /** A connection begins, or its tracks change. */
   begin(tracks: readonly { kind: MediaKind; clockRateHz: number }[], sharedClock: boolean): void {
     const lead = this.#currentLead();
     if (lead > Number.NEGATIVE_INFINITY) this.#leadMs = lead;
-    for (const { kind, clockRateHz, lastPts } of this.#tracks) {
-      const before = this.#given.get(kind);
-      const beforePts = before === undefined ? lastPts : (before.lastPts * clockRateHz) / before.clockRateHz;
-      if (lastPts >= beforePts && lastPts > Number.NEGATIVE_INFINITY) this.#given.set(kind, { lastPts, clockRateHz });
-    }
+    for (const { kind, clockRateHz, lastPts } of this.#tracks) this.#remember(kind, lastPts, clockRateHz);
     this.#sharedClock = sharedClock;
     this.#jumps = 0;
     this.#disagreements = 0;
@@ -134,6 +139,23 @@ export class Timeline {
     return out;
   }
 
+  #joinOthers(): void {
+    for (const other of this.#others()) {
+      const running = other.#currentLead();
+      const lead = Number.isFinite(running) ? running : other.#leadMs;
+      // Infinite or no number while the other one has given nothing.
+      if (Number.isFinite(lead)) this.#leadMs = Number.isNaN(this.#leadMs) ? lead : Math.max(this.#leadMs, lead);
+      for (const [kind, { lastPts, clockRateHz }] of other.#given) this.#remember(kind, lastPts, clockRateHz);
+      for (const { kind, lastPts, clockRateHz } of other.#tracks) this.#remember(kind, lastPts, clockRateHz);
+    }
+  }
+
+  #remember(kind: MediaKind, lastPts: number, clockRateHz: number): void {
+    const before = this.#given.get(kind);
+    const beforePts = before === undefined ? lastPts : (before.lastPts * clockRateHz) / before.clockRateHz;
+    if (lastPts >= beforePts && lastPts > Number.NEGATIVE_INFINITY) this.#given.set(kind, { lastPts, clockRateHz });
+  }
+
   /** The first unit of a track: where the other tracks are now, else where the last connection would be now. */
   #anchor(clock: TrackClock, rawTicks: number, rawMs: number, nowMs: number): void {
     const { clockRateHz } = clock;
@@ -141,6 +163,7 @@ export class Timeline {
     if (other !== undefined) {
       clock.offsetTicks = Math.round((other.offsetTicks * clockRateHz) / other.clockRateHz);
     } else {
+      if (Number.isNaN(this.#leadMs)) this.#joinOthers();
       const lead = this.#currentLead();
       if (Number.isNaN(this.#leadMs)) this.#leadMs = -nowMs;
       const streamMs = nowMs + (lead > Number.NEGATIVE_INFINITY ? lead : this.#leadMs);
