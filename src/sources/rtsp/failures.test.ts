@@ -80,6 +80,18 @@ for (const kind of ['digest-sha-256', 'digest-md5', 'basic'] as const) {
   });
 }
 
+test('a wrong password is not tried with every redial, so that the camera does not lock the account', async () => {
+  await using camera = await startFakeCamera({ on: guarded(['digest-md5']) });
+  const module = makeRtspSource();
+  for (let i = 0; i < 5; i++) {
+    await using source = runSource(module, `rtsp://admin:sesame@127.0.0.1:${camera.port}/cam`);
+    await fails(source, 'rtsp.unauthorized', /does not accept this user and password/);
+  }
+  assert.equal(camera.clients.length, 1);
+  await using right = runSource(module, `rtsp://admin:${PASSWORD}@127.0.0.1:${camera.port}/cam`);
+  await plays(right);
+});
+
 test('a nonce that expires in the middle of the session is answered, not a reason to stop', async () => {
   const handlers = guarded(
     ['digest-md5'],

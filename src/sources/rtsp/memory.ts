@@ -1,3 +1,5 @@
+import type { HearthcamError } from '../../core/errors.ts';
+import type { Credentials } from '../../wire/rtsp/auth.ts';
 import type { RtspTarget } from './target.ts';
 
 /** What was learnt about a camera and is of use for the next connection to it. */
@@ -6,6 +8,43 @@ export interface CameraQuirks {
   readonly avoid: Set<string>;
   /** Control URLs of media whose SETUP it refused: not offered to viewers any more. */
   readonly refusedMedia: Set<string>;
+  readonly login: LoginPause;
+}
+
+const FIRST_PAUSE_MS = 5_000;
+const MAX_PAUSE_MS = 30_000;
+
+/**
+ * Keeps a wrong password from being tried again with every redial: cameras lock the account, or the address, after a
+ * few. A changed password is tried at once.
+ */
+export class LoginPause {
+  #login: string | undefined;
+  #error: HearthcamError | undefined;
+  #untilMs = 0;
+  #pauseMs = FIRST_PAUSE_MS;
+
+  /** @throws HearthcamError, the refusal of before, while the same login must not be tried again */
+  check(credentials: Credentials | null, nowMs: number): void {
+    if (this.#error !== undefined && nowMs < this.#untilMs && loginOf(credentials) === this.#login) throw this.#error;
+  }
+
+  refused(credentials: Credentials | null, error: HearthcamError, nowMs: number): void {
+    const login = loginOf(credentials);
+    this.#pauseMs = login === this.#login ? Math.min(MAX_PAUSE_MS, this.#pauseMs * 2) : FIRST_PAUSE_MS;
+    this.#login = login;
+    this.#error = error;
+    this.#untilMs = nowMs + this.#pauseMs;
+  }
+
+  accepted(): void {
+    this.#error = undefined;
+    this.#login = undefined;
+  }
+}
+
+function loginOf(credentials: Credentials | null): string {
+  return credentials === null ? '' : `${credentials.user}:${credentials.password}`;
 }
 
 const MAX_CAMERAS = 256;
@@ -20,7 +59,7 @@ export class CameraMemory {
     if (quirks === undefined) {
       const [oldest] = this.#cameras.keys();
       if (this.#cameras.size >= MAX_CAMERAS && oldest !== undefined) this.#cameras.delete(oldest);
-      quirks = { avoid: new Set(), refusedMedia: new Set() };
+      quirks = { avoid: new Set(), refusedMedia: new Set(), login: new LoginPause() };
       this.#cameras.set(key, quirks);
     }
     return quirks;

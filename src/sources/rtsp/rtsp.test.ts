@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   FAKE_IDR,
+  FAKE_P,
   FAKE_PPS,
   FAKE_SDP,
   FAKE_SPS,
@@ -229,6 +230,31 @@ test('a camera that refuses to set its audio up plays the picture, and viewers a
     [1],
     'the next time it is not offered',
   );
+});
+
+test('a camera that changes its resolution in the middle goes on with the new format', async () => {
+  const sps = Buffer.from('6742c00cda0507ec05a830303528000003000800000300f478a155', 'hex');
+  const pps = Buffer.from('68ce3c80', 'hex');
+  await using camera = await startFakeCamera({
+    on: {
+      PLAY: (_request, client) => {
+        setImmediate(() => {
+          sendMedia(client, 3);
+          client.frame(0, rtp({ sequence: 3, timestamp: 9000, marker: false, payload: sps }));
+          client.frame(0, rtp({ sequence: 4, timestamp: 9000, marker: false, payload: pps }));
+          client.frame(0, rtp({ sequence: 5, timestamp: 9000, payload: FAKE_IDR }));
+          client.frame(0, rtp({ sequence: 6, timestamp: 12_000, payload: FAKE_P }));
+        });
+        return undefined;
+      },
+    },
+  });
+  await using source = runSource(makeRtspSource(), camera.url);
+  await waitFor(() => units(source, 'video') >= 5);
+  const widths = source.sink.units.flatMap((unit) => (unit.format.kind === 'video' ? [unit.format.width] : []));
+  assert.deepEqual(widths, [2560, 2560, 2560, 320, 320]);
+  const formats = new Set(source.sink.units.filter((unit) => unit.track === 0).map((unit) => unit.format));
+  assert.equal(formats.size, 2, 'one format object for each');
 });
 
 test('packets of a dead session of old live555 are told from those of ours', async () => {

@@ -85,6 +85,7 @@ export class RtspSession {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       signal.throwIfAborted();
+      this.#input.quirks.login.check(this.#input.target.credentials, performance.now());
       await this.#connection.open();
       if (!(await this.#askOptions())) return { kind: 'again' };
       const described = await this.#describe();
@@ -128,7 +129,13 @@ export class RtspSession {
     const response = await this.#connection.request('DESCRIBE', target.url, { Accept: 'application/sdp' });
     const location = response.headers.get('location');
     if (response.status >= 300 && response.status < 400 && location !== undefined) return { location };
-    if (response.status !== 200) throw refused('DESCRIBE', response, target);
+    const { login } = this.#input.quirks;
+    if (response.status !== 200) {
+      const error = refused('DESCRIBE', response, target);
+      if (response.status === 401) login.refused(target.credentials, error, performance.now());
+      throw error;
+    }
+    login.accepted();
     return {
       base: {
         contentBase: response.headers.get('content-base'),
