@@ -14,6 +14,7 @@ export function rtspViewer(url: string, collector: Collector): Promise<void> {
     let first = true;
     let sawKey = false;
     let lastCount = -1;
+    let tail: Buffer = Buffer.alloc(0);
     const send = (method: string, target: string, extra = ''): void => {
       const line = session === '' ? '' : `Session: ${session}\r\n`;
       socket.write(`${method} ${target} RTSP/1.0\r\nCSeq: ${++step}\r\n${line}${extra}\r\n`);
@@ -55,8 +56,12 @@ export function rtspViewer(url: string, collector: Collector): Promise<void> {
     const video = (rtp: Buffer): void => {
       const type = (rtp[12] ?? 0) & 31;
       if (type === 5 || (type === 28 && ((rtp[13] ?? 0) & 31) === 5)) sawKey = true;
+      // The last fragment of a picture may be shorter than the stamp, whose beginning is in the one before.
+      const payload = rtp.subarray(type === 28 ? 14 : 12);
+      const end: Buffer = payload.length >= STAMP_BYTES ? payload : Buffer.concat([tail, payload]);
+      tail = Buffer.from(end.subarray(Math.max(0, end.length - STAMP_BYTES)));
       if (((rtp[1] ?? 0) & 0x80) === 0 || !sawKey) return;
-      const { ns, count } = readStamp(rtp, rtp.length - STAMP_BYTES);
+      const { ns, count } = readStamp(tail, tail.length - STAMP_BYTES);
       if (first) {
         first = false;
         collector.firstPictureMs.push(performance.now() - startMs);
