@@ -1,20 +1,42 @@
 import type { OutputModule } from './core/contracts.ts';
 import type { Hub } from './core/hub.ts';
+import { withOwnStreams } from './core/own-streams.ts';
 import type { SourceModule } from './core/source.ts';
+import { aac } from './outputs/aac/module.ts';
+import { flv } from './outputs/flv/module.ts';
 import { frame } from './outputs/frame/frame.ts';
 import { hls } from './outputs/hls/module.ts';
+import { mjpeg } from './outputs/mjpeg/module.ts';
 import { mp4 } from './outputs/mp4/module.ts';
+import { mpegts } from './outputs/mpegts/module.ts';
 import { mse } from './outputs/mse/module.ts';
 import { rtspOutput } from './outputs/rtsp/module.ts';
 import { webrtcOutput } from './outputs/webrtc/module.ts';
+import { createFfmpegSource } from './sources/ffmpeg/source.ts';
 import { httpIngest } from './sources/http/ingest.ts';
 import { httpSource } from './sources/http/source.ts';
 import { makeRtspSource } from './sources/rtsp/index.ts';
+import { createStreamSource } from './sources/stream/stream.ts';
 
 /** The one list of sources. A new one is a folder under `src/sources` and a line here. */
-export function createSources(_getHub: () => Hub, _ownRtspPorts: () => readonly number[]): readonly SourceModule[] {
-  return [makeRtspSource(), httpSource];
+export function createSources(getHub: () => Hub, ownRtspPorts: () => readonly number[]): readonly SourceModule[] {
+  const stream = createStreamSource(getHub, ownRtspPorts);
+  const rtsp = withOwnStreams(makeRtspSource(), stream, getHub, ownRtspPorts);
+  const ffmpeg = createFfmpegSource({ getHub, modules: [rtsp, httpSource], ownRtspPorts });
+  return [rtsp, httpSource, ffmpeg, stream];
 }
 
 /** The one list of outputs. A new one is a folder under `src/outputs` and a line here. */
-export const outputs: readonly OutputModule[] = [rtspOutput, webrtcOutput, mse, mp4, hls, frame, httpIngest];
+export const outputs: readonly OutputModule[] = [
+  rtspOutput,
+  webrtcOutput,
+  mse,
+  mp4,
+  hls,
+  frame,
+  mjpeg,
+  mpegts,
+  flv,
+  aac,
+  httpIngest,
+];

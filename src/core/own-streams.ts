@@ -62,7 +62,10 @@ export function withOwnStreams(
   ownPorts: () => readonly number[],
 ): SourceModule {
   return {
-    ...rtsp,
+    name: rtsp.name,
+    schemes: rtsp.schemes,
+    configOnly: rtsp.configOnly ?? false,
+    validate: (spec) => rtsp.validate?.(spec),
     run: (request, sink) => {
       const name = ownStream(request.spec.url, ownPorts(), getHub());
       if (name === null) return rtsp.run(request, sink);
