@@ -1,84 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { HearthcamError } from '../core/errors.ts';
-import { Hub } from '../core/hub.ts';
-import type { Log } from '../core/log.ts';
-import type { SourceModule } from '../core/source.ts';
 import { codecInfo, sourceMedia, wantMedia } from './codec-names.ts';
 import { streamsDot } from './dot.ts';
 import { preloadQuery } from './preload.ts';
-import { checkHttpSource } from './source-check.ts';
-
-const log: Log = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, child: () => log };
-const module = (schemes: string[], configOnly = false): SourceModule => ({
-  name: schemes.join(),
-  schemes,
-  configOnly,
-  run: () => Promise.resolve(),
-});
-const hub = new Hub({
-  log,
-  sources: [module(['rtsp', 'rtsps', 'http', 'https', 'ffmpeg', 'file', '']), module(['onvif'], true)],
-});
-hub.set('front', ['rtsp://h/1']);
-
-const sourceRows = [
-  { source: 'rtsp://u:p@192.0.2.9/s#timeout=5', want: 'allowed' },
-  { source: 'https://192.0.2.9/x.m3u8', want: 'allowed' },
-  { source: 'ffmpeg:front#audio=opus', want: 'allowed' },
-  { source: 'ffmpeg:generic_01J%2Fx#audio=opus#query=log_level=debug', want: 'allowed' },
-  { source: 'ffmpeg:rtsp://192.0.2.9/s#video=h264', want: 'allowed' },
-  { source: 'ffmpeg:rtsp://192.0.2.9/s#raw=-vf hflip', want: 'allowed' },
-  { source: 'front', want: 'allowed' },
-  { source: 'nobody', want: 'stream not found' },
-  {
-    source: 'ffmpeg:rtsp://192.0.2.9/s#raw=-vf hflip -i /etc/passwd',
-    want: 'streams: source with spaces may be insecure',
-  },
-  { source: 'ffmpeg:rtsp://192.0.2.9/s#input=-f x', want: 'streams: source with spaces may be insecure' },
-  { source: 'ffmpeg:/etc/passwd', want: 'streams: source from insecure producer' },
-  { source: 'ffmpeg:device?video=0', want: 'streams: source from insecure producer' },
-  { source: 'ffmpeg:file:///etc/passwd', want: 'streams: source from insecure producer' },
-  { source: 'ffmpeg:', want: 'streams: source from insecure producer' },
-  { source: 'file:///etc/passwd', want: 'streams: source from insecure producer' },
-  { source: 'onvif://h', want: 'streams: source from insecure producer' },
-  { source: 'exec:rm -rf /', want: 'streams: source from insecure producer' },
-  { source: 'EXEC:x', want: 'streams: source from insecure producer' },
-  { source: 'foo://x', want: 'streams: source not supported' },
-];
-for (const { source, want } of sourceRows) {
-  test(`over HTTP, the source "${source}" is ${want === 'allowed' ? 'allowed' : `refused: ${want}`}`, () => {
-    let seen = 'allowed';
-    try {
-      checkHttpSource(hub, source);
-    } catch (error) {
-      if (!(error instanceof HearthcamError)) throw error;
-      seen = error.message;
-    }
-    assert.equal(seen, want);
-  });
-}
-
-test('any source text is allowed or refused with a reason', () => {
-  fc.assert(
-    fc.property(
-      fc.oneof(
-        fc.string(),
-        fc.constantFrom('ffmpeg:', 'exec:', 'rtsp:').chain((a) => fc.string().map((b) => a + b)),
-      ),
-      (text) => {
-        try {
-          checkHttpSource(hub, text);
-        } catch (error) {
-          assert.ok(error instanceof HearthcamError && error.status >= 400 && error.status < 500);
-        }
-        if (/\s/.test(text) && !text.includes('#raw=')) assert.throws(() => checkHttpSource(hub, text));
-      },
-    ),
-    { numRuns: Number(process.env['FUZZ_RUNS'] ?? 300) },
-  );
-});
 
 test('codecs carry the names that ffprobe gives them', () => {
   const video = (codec: 'h264' | 'h265' | 'jpeg', codecString: string, width = 0) =>

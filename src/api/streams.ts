@@ -1,13 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Env } from '../core/contracts.ts';
 import { describeError, HearthcamError } from '../core/errors.ts';
+import { allowedOverHttp } from '../core/source-policy.ts';
 import type { Stream } from '../core/stream.ts';
 import { ANY_WANTS, wantsFromQuery } from '../core/wants.ts';
 import type { StreamDescriber, StreamJson } from './describe.ts';
 import { streamsDot } from './dot.ts';
 import { queryOf, sendEmpty, sendJson } from './reply.ts';
 import type { ApiServices } from './services.ts';
-import { checkHttpSource } from './source-check.ts';
 
 const MAX_NAME_LENGTH = 200;
 const MAX_SOURCES = 20;
@@ -219,7 +219,7 @@ export class StreamsApi {
           status: 400,
         });
       }
-      checkHttpSource(this.#env.hub, source);
+      allowedOverHttp(source, this.#env.hub, [name]);
     }
   }
 
