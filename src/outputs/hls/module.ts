@@ -2,11 +2,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { parseCodecTokens } from '../../core/codec-tokens.ts';
 import type { Env, OutputModule, Peer, Right } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
+import { viewerOf } from '../../core/live-response.ts';
 import type { AudioCodec } from '../../core/media.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
-import type { ConsumerInfo } from '../../core/stream.ts';
 import { wantsFromQuery } from '../../core/wants.ts';
 import type { RenditionReport } from '../../wire/m3u8/playlist.ts';
 import { masterPlaylist } from './master.ts';
@@ -41,7 +41,7 @@ export const hls: OutputModule = {
     get('/api/stream.m3u8', async (request, reply, peer) => {
       const params = paramsOf(request);
       const stream = requestedStream(env, { src: params.get('src') ?? '', name: params.get('name') ?? '' }, peer);
-      const text = await masterPlaylist(env, sessions, stream, readWants(params), describePeer(request, peer));
+      const text = await masterPlaylist(env, sessions, stream, readWants(params), viewerOf(request, peer, 'hls/fmp4'));
       return reply.type(PLAYLIST).header('cache-control', 'no-store').send(text);
     });
     get('/api/hls/playlist.m3u8', async (request, reply, peer) => {
@@ -51,7 +51,7 @@ export const hls: OutputModule = {
     get('/api/hls/init.mp4', async (request, reply, peer) => {
       const params = paramsOf(request);
       const session = sessions.require(params.get('id') ?? undefined);
-      const muxer = session.muxer ?? (await session.open(describePeer(request, peer)));
+      const muxer = session.muxer ?? (await session.open(viewerOf(request, peer, 'hls/fmp4')));
       session.touch();
       const data = muxer.init(readWhole(params, 'v') ?? muxer.initVersion);
       if (data === undefined) throw notFound('init segment');
@@ -92,7 +92,7 @@ function readWants(params: URLSearchParams): readonly MediaWant[] {
 async function servePlaylist(env: Env, sessions: HlsSessions, request: FastifyRequest, peer: Peer): Promise<string> {
   const params = paramsOf(request);
   const session = sessions.require(params.get('id') ?? undefined);
-  const muxer = await session.open(describePeer(request, peer));
+  const muxer = await session.open(viewerOf(request, peer, 'hls/fmp4'));
   const sequence = readWhole(params, '_HLS_msn');
   const part = readWhole(params, '_HLS_part');
   if (sequence !== undefined) await blockUntil(session, muxer, sequence, part);
@@ -197,14 +197,4 @@ function readWhole(params: URLSearchParams, key: string): number | undefined {
 
 function notFound(what: string): HearthcamError {
   return new HearthcamError('hls.gone', `${what} not found: it is too old, or does not exist yet`, { status: 404 });
-}
-
-function describePeer(request: FastifyRequest, peer: Peer): ConsumerInfo {
-  const userAgent = request.headers['user-agent'];
-  return {
-    formatName: 'hls/fmp4',
-    protocol: 'http',
-    remoteAddr: `${peer.remoteAddress}:${request.socket.remotePort ?? 0}`,
-    ...(userAgent === undefined ? {} : { userAgent }),
-  };
 }

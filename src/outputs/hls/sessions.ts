@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describeError, HearthcamError } from '../../core/errors.ts';
 import type { Hub } from '../../core/hub.ts';
+import { openForHttp } from '../../core/live-response.ts';
 import type { Log } from '../../core/log.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import { describeMismatch, type MediaWant } from '../../core/negotiate.ts';
@@ -105,7 +106,7 @@ export class HlsSession {
   async #connect(who: ConsumerInfo): Promise<Running> {
     const stream = this.#hub.require(this.streamName);
     const signal = AbortSignal.timeout(2 * FIRST_PART_TIMEOUT_MS);
-    const consumer = await stream.open({ ...who, wants: this.wants, signal, onEnd: () => this.stop() });
+    const consumer = await openForHttp(stream, { ...who, wants: this.wants, signal, onEnd: () => this.stop() });
     try {
       const hasVideo = stream.tracks.some((track) => track.kind === 'video');
       if (hasVideo && !consumer.tracks.some((track) => track.kind === 'video')) {

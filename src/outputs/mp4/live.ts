@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { HearthcamError } from '../../core/errors.ts';
 import { type Framing, LiveMp4 } from '../../core/live-mp4.ts';
+import { openForHttp } from '../../core/live-response.ts';
 import type { Log } from '../../core/log.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import type { Scope } from '../../core/scope.ts';
@@ -38,7 +39,7 @@ export async function serveLive(
       if (begun) socket.end(framing === 'chunked' ? LAST_CHUNK : '');
       close();
     };
-    const consumer = await stream.open({ ...who, wants: query.wants, signal: scope.signal, onEnd: finish });
+    const consumer = await openForHttp(stream, { ...who, wants: query.wants, signal: scope.signal, onEnd: finish });
     scope.defer(() => consumer.close());
     const tracks = await knownFormats(stream, consumer.tracks, scope.signal);
     scope.signal.throwIfAborted();

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Env, OutputModule, Peer } from '../../core/contracts.ts';
+import type { Env, OutputModule } from '../../core/contracts.ts';
+import { viewerOf } from '../../core/live-response.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
-import type { ConsumerInfo } from '../../core/stream.ts';
 import { serveLive } from './live.ts';
 import { contentDisposition, parseMp4Query, wantsHls } from './query.ts';
 import { stillMp4 } from './still.ts';
@@ -26,7 +26,7 @@ export const mp4: OutputModule = {
         }
         const query = parseMp4Query(params);
         const stream = requestedStream(env, query, peer);
-        return serveLive(stream, query, describe(request, peer, 'mp4'), reply, env.log, scope);
+        return serveLive(stream, query, viewerOf(request, peer, 'mp4'), reply, env.log, scope);
       },
     });
     env.routes.route({
@@ -36,7 +36,7 @@ export const mp4: OutputModule = {
       handler: async (request, reply, peer) => {
         const query = parseMp4Query(paramsOf(request));
         const stream = requestedStream(env, query, peer);
-        const who = describe(request, peer, 'keyframe');
+        const who = viewerOf(request, peer, 'keyframe');
         const still = await stillMp4(stream, who, KEY_FRAME_TIMEOUT_MS, query.init);
         return send(reply, still.mime, still.data, query.filename);
       },
@@ -46,16 +46,6 @@ export const mp4: OutputModule = {
 
 function paramsOf(request: FastifyRequest): URLSearchParams {
   return new URL(request.url, 'http://localhost').searchParams;
-}
-
-function describe(request: FastifyRequest, peer: Peer, formatName: string): ConsumerInfo {
-  const userAgent = request.headers['user-agent'];
-  return {
-    formatName,
-    protocol: 'http',
-    remoteAddr: `${peer.remoteAddress}:${request.socket.remotePort ?? 0}`,
-    ...(userAgent === undefined ? {} : { userAgent }),
-  };
 }
 
 function send(reply: FastifyReply, mime: string, data: Buffer, filename: string | undefined): FastifyReply {

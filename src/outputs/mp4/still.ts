@@ -1,6 +1,7 @@
 import { HearthcamError } from '../../core/errors.ts';
+import { openForHttp } from '../../core/live-response.ts';
 import { type AccessUnit, isVideo, VIDEO_CLOCK_HZ } from '../../core/media.ts';
-import type { ConsumerInfo, Stream } from '../../core/stream.ts';
+import type { Consumer, ConsumerInfo, Stream } from '../../core/stream.ts';
 import type { InitOptions } from '../../wire/mp4/init.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { keyframeMp4 } from '../../wire/mp4/still.ts';
@@ -29,11 +30,14 @@ export async function stillMp4(
       }),
     );
   }, timeoutMs);
-  const consumer = await openVideo(stream, who, deadline).catch((error: unknown) => {
-    clearTimeout(timer);
-    throw error;
-  });
+  let consumer: Consumer | undefined;
   try {
+    consumer = await openForHttp(stream, {
+      ...who,
+      wants: [{ kind: 'video', codecs: ['h264', 'h265', 'av1', 'vp9'] }],
+      signal: deadline.signal,
+      onEnd: (reason) => deadline.abort(reason),
+    });
     const trackId = consumer.tracks[0]?.id ?? -1;
     const [cached] = stream.running ? stream.gop().units : [];
     const unit = cached?.trackId === trackId ? cached : await nextKey(stream, trackId, deadline.signal);
@@ -43,23 +47,7 @@ export async function stillMp4(
     return { mime: mp4Mime([unit.format]), data: keyframeMp4(unit.format, unit.data, VIDEO_CLOCK_HZ, init) };
   } finally {
     clearTimeout(timer);
-    consumer.close();
-  }
-}
-
-async function openVideo(stream: Stream, who: ConsumerInfo, deadline: AbortController) {
-  try {
-    return await stream.open({
-      ...who,
-      wants: [{ kind: 'video', codecs: ['h264', 'h265', 'av1', 'vp9'] }],
-      signal: deadline.signal,
-      onEnd: (reason) => deadline.abort(reason),
-    });
-  } catch (error) {
-    const known = error instanceof HearthcamError;
-    if (known && (error.status >= 500 || error.code.startsWith('stream.'))) throw error;
-    // A camera's 401 or 404 is not an answer about this request.
-    throw new HearthcamError('frame.camera', `camera "${stream.name}" can't be reached`, { cause: error, status: 502 });
+    consumer?.close();
   }
 }
 
