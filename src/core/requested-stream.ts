@@ -2,10 +2,8 @@ import type { AccessPolicy, Peer } from './contracts.ts';
 import { HearthcamError } from './errors.ts';
 import type { Hub } from './hub.ts';
 import { parseSourceSpec } from './source.ts';
+import { allowedOverHttp } from './source-policy.ts';
 import type { Stream } from './stream.ts';
-
-/** Sources that may be named in a request: those that neither run programs nor read files. */
-const NETWORK_SCHEMES: readonly string[] = ['rtsp', 'rtsps', 'http', 'https', 'ffmpeg'];
 
 /**
  * The stream that `src` (and `name`) of a request mean: a stream's name, or a URL, which makes a stream of that URL
@@ -29,12 +27,7 @@ export function requestedStream(
       hint: 'use the name of a stream',
     });
   }
-  if (!NETWORK_SCHEMES.includes(spec.scheme) || env.hub.moduleFor(spec).configOnly === true) {
-    throw new HearthcamError('source.insecure', 'streams: source from insecure producer', { status: 400 });
-  }
-  if (/\s/.test(src)) {
-    throw new HearthcamError('source.insecure', 'streams: source with spaces may be insecure', { status: 400 });
-  }
+  allowedOverHttp(spec, env.hub);
   const wanted = name === undefined || name === '' ? src : name;
   const named = env.hub.get(wanted);
   // A name that is in use is not changed by somebody who wants to watch.

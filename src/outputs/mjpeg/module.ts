@@ -16,13 +16,25 @@ interface Form {
   readonly name: string;
   readonly begin: Buffer;
   wrap(...jpegs: readonly Buffer[]): Buffer;
+  /** How often a picture is sent that none will follow soon. */
+  readonly stillTimes: number;
 }
 
-const MULTIPART: Form = { name: 'mjpeg-multipart', begin: MULTIPART_BEGIN, wrap: (...jpegs) => writeJpegParts(jpegs) };
+/**
+ * Chromium shows a part when the headers of the next one have come (`ImageResource::OnePartInMultipartReceived`): a
+ * still is sent twice, or it would be shown when the next key frame has made it old.
+ */
+const MULTIPART: Form = {
+  name: 'mjpeg-multipart',
+  begin: MULTIPART_BEGIN,
+  wrap: (...jpegs) => writeJpegParts(jpegs),
+  stillTimes: 2,
+};
 const MESSAGES: Form = {
   name: 'mjpeg-messages',
   begin: EMPTY,
   wrap: (...jpegs) => Buffer.concat(jpegs.map((jpeg) => wsBinaryFrame(jpeg))),
+  stillTimes: 1,
 };
 
 const ANY_VIDEO: readonly MediaWant[] = [{ kind: 'video', codecs: 'any' }];
@@ -52,7 +64,11 @@ export const mjpeg: OutputModule = {
 
 function shareForm(env: Env, stream: Stream, tracks: readonly Track[], form: Form): SharedFeed | Promise<SharedFeed> {
   const track = tracks[0];
-  if (track !== undefined && track.codec !== 'jpeg') return StillFeed.share(stream, track, env.stills, env.log, form);
+  if (track !== undefined && track.codec !== 'jpeg') {
+    const { name, begin, stillTimes } = form;
+    const wrap = (jpeg: Buffer): Buffer => form.wrap(...Array.from({ length: stillTimes }, () => jpeg));
+    return StillFeed.share(stream, track, env.stills, env.log, { name, begin, wrap });
+  }
   const makeMuxer = (): BurstMuxer => ({
     begin: () => form.begin,
     mux: (units) => form.wrap(...units.map((unit) => unit.data)),

@@ -8,7 +8,7 @@ const END = Buffer.from(`\r\n--${MULTIPART_BOUNDARY}\r\n`, 'latin1');
 
 /**
  * JPEG files as parts in one new buffer, behind `MULTIPART_BEGIN` or other parts. Each ends with the delimiter of the
- * next: a browser shows a picture only when it sees that, and would else show each one a picture late.
+ * next: readers that don't look at Content-Length know only then that a picture is whole.
  */
 export function writeJpegParts(pictures: readonly Buffer[]): Buffer {
   const parts: Buffer[] = [];
