@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { bitstreamSource } from '../../../testkit/bitstream-source.ts';
+import { makeBitstream } from '../../../testkit/bitstreams.ts';
 import { collect } from '../../../testkit/hub.ts';
 import { type Clip, clipSource, makeClip, testPicture } from '../../../testkit/mp4-source.ts';
 import { startTestRtspServer, type TestRtspServer } from '../../../testkit/rtsp-server.ts';
 import { waitFor } from '../../../testkit/wait.ts';
+import type { Codec } from '../../core/media.ts';
 
 const run = promisify(execFile);
 const LIMIT = { timeout: 60_000, maxBuffer: 64 * 1024 * 1024 };
@@ -93,6 +96,54 @@ for (const row of rows) {
     }
   });
 }
+
+const codecRows: { video: Codec; audio: Codec; unitMs: number }[] = [
+  { video: 'vp9', audio: 'pcma', unitMs: 40 },
+  { video: 'jpeg', audio: 'l16', unitMs: 20 },
+  { video: 'vp8', audio: 'opus', unitMs: 20 },
+];
+for (const { video, audio, unitMs } of codecRows) {
+  test(`ffmpeg decodes ${video} and ${audio}`, async () => {
+    const tracks = [
+      { units: await makeBitstream(video), unitMs: 40 },
+      { units: await makeBitstream(audio), unitMs },
+    ];
+    await using server = await startTestRtspServer({
+      sources: [bitstreamSource('bits', tracks)],
+      streams: { cam: ['bits:'] },
+    });
+    const frames = await probe(`${server.url}/cam`, 'tcp', 2);
+    const pictures = frames.filter((frame) => frame.media_type === 'video');
+    assert.ok(pictures.length > 30, `${pictures.length} pictures`);
+    assert.equal(pictures.at(-1)?.width, 320);
+    assert.ok(frames.length - pictures.length > 20);
+  });
+}
+
+test('clients that join a running stream decode from the first picture on, over TCP and UDP', async () => {
+  await using server = await start('plain');
+  const stream = server.hub.require('cam');
+  using viewer = await collect(stream);
+  await viewer.wait('video', 30);
+  for (const transport of ['tcp', 'udp'] as const) {
+    const frames = await probe(`${server.url}/cam`, transport, 1);
+    const times = frames.filter((frame) => frame.media_type === 'video').map((frame) => Number(frame.pts_time));
+    assert.ok(times.length > 20);
+    for (const [index, time] of times.entries()) {
+      const last = times[index - 1];
+      if (last !== undefined && index > 1) assert.ok(time > last && time - last < 0.3, `${time} behind ${last}`);
+    }
+    await run(
+      'gst-launch-1.0',
+      [
+        ...['-q', 'rtspsrc', `location=${server.url}/cam`, `protocols=${transport}`, 'latency=200', 'name=s'],
+        ...['s.', '!', 'rtph264depay', '!', 'h264parse', '!', 'avdec_h264', '!', 'fakesink', 'num-buffers=60'],
+        ...['s.', '!', 'rtpmp4gdepay', '!', 'aacparse', '!', 'avdec_aac', '!', 'fakesink', 'num-buffers=30'],
+      ],
+      LIMIT,
+    );
+  }
+});
 
 for (const protocol of ['tcp', 'udp']) {
   test(`GStreamer's rtspsrc decodes the stream over ${protocol}`, async () => {

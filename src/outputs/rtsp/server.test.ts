@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import fc from 'fast-check';
 import { type Clip, clipSource, makeClip, testPicture } from '../../../testkit/mp4-source.ts';
 import { RawRtspClient, startTestRtspServer } from '../../../testkit/rtsp-server.ts';
 import { waitFor } from '../../../testkit/wait.ts';
 import { makeRtpView, parseRtcp, readRtp } from '../../wire/rtp/index.ts';
 import { parseSdp } from '../../wire/sdp/index.ts';
+
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 300);
 
 let clip: Clip;
 before(async () => {
@@ -355,6 +358,91 @@ test('what a client sends that is no RTSP ends its connection and nothing else',
   }
   const at = good.packets.length;
   await waitFor(() => good.packets.length > at + 10);
+});
+
+const ANNOUNCED = [
+  'v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n',
+  'a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0LAHtoCgPaEAAADAAQAAAMACjxYuoA=,aO48gA==\r\n',
+  'a=control:streamid=0\r\n',
+].join('');
+
+async function publish(url: string): Promise<RawRtspClient> {
+  const client = await RawRtspClient.open(url);
+  await client.request('ANNOUNCE', '', { 'Content-Type': 'application/sdp' }, ANNOUNCED);
+  await client.request('SETUP', '/streamid=0', { Transport: 'RTP/AVP/TCP;unicast;interleaved=0-1;mode=record' });
+  assert.equal((await client.request('RECORD')).status, 200);
+  return client;
+}
+
+test('a publisher that falls silent is closed after its time-out', async () => {
+  const { server } = await start();
+  await using _server = server;
+  using client = await publish(`${server.url}/empty?timeout=1`);
+  assert.equal(server.hub.require('empty').producers.length, 1);
+  await waitFor(() => client.closed && server.hub.require('empty').producers.length === 0);
+});
+
+test('a publisher that comes back takes over from its lost connection', async () => {
+  const { server } = await start();
+  await using _server = server;
+  using lost = await publish(`${server.url}/empty`);
+  using back = await publish(`${server.url}/empty`);
+  await waitFor(() => lost.closed);
+  const { producers } = server.hub.require('empty');
+  assert.deepEqual(
+    producers.map((producer) => [producer.state, producer.spec.text]),
+    [['running', `rtsp://127.0.0.1:${back.localPort}/ (published)`]],
+  );
+});
+
+test('an announced session without usable media is answered by 415, a broken one by 400', async () => {
+  const { server } = await start();
+  await using _server = server;
+  using client = await RawRtspClient.open(`${server.url}/empty`);
+  const sdp = 'v=0\r\nm=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\n';
+  assert.equal((await client.request('ANNOUNCE', '', {}, sdp)).status, 415);
+  assert.equal((await client.request('ANNOUNCE', '', {}, 'nonsense')).status, 400);
+});
+
+test('no sequence of requests stops the server', async () => {
+  const { server } = await start();
+  await using _server = server;
+  const methods = ['OPTIONS', 'DESCRIBE', 'SETUP', 'PLAY', 'PAUSE', 'ANNOUNCE', 'RECORD', 'GET_PARAMETER', 'TEARDOWN'];
+  const request = fc.record({
+    method: fc.constantFrom(...methods),
+    path: fc.constantFrom('', '/trackID=0', '/trackID=1', '?video', '/streamid=0', '?audio=%zz', '?pkt_size=-1'),
+    transport: fc.constantFrom(
+      'RTP/AVP/TCP;unicast;interleaved=0-1',
+      'RTP/AVP/TCP;interleaved=2-3',
+      'RTP/AVP;client_port=40000-40001',
+      'RTP/AVP;client_port=99999-1,RTP/AVP/TCP',
+      'RAW/RAW/UDP',
+      '',
+    ),
+    body: fc.constantFrom('', ANNOUNCED, 'v=0\r\nm=video 0 RTP/AVP 26\r\n'),
+    junk: fc.uint8Array({ maxLength: 12 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom('cam', 'empty', 'none'),
+      fc.array(request, { maxLength: 8 }),
+      async (name, list) => {
+        using client = await RawRtspClient.open(`${server.url}/${name}`);
+        for (const { method, path, transport, body, junk } of list) {
+          client.send(method, path, { Transport: transport }, body);
+          // An interleaved frame in between.
+          client.socket.write(Buffer.concat([Buffer.from([0x24, 0, 0, junk.length]), junk]));
+        }
+        client.socket.end();
+        await waitFor(() => client.closed, { timeoutMs: 30_000 });
+      },
+    ),
+    { numRuns: Math.ceil(RUNS / 6) },
+  );
+  assert.deepEqual(server.log.find('error', /./), []);
+  using good = await RawRtspClient.open(`${server.url}/cam?video`);
+  await good.play();
+  await waitFor(() => good.on(0).length > 3);
 });
 
 test('closing the server closes its viewers', async () => {
