@@ -175,6 +175,32 @@ test('a server applies an edit of its file, and ends in order within 3 s of SIGT
   assert.match(server.text(), /INF SIGTERM: stopping/);
 });
 
+test('an edit of what is read at the start only is named in the log', async (t) => {
+  const cwd = folder(t, { 'hearthcam.yaml': 'streams: {}\n' });
+  const server = await serve(t, cwd, (ports) => ['-c', 'hearthcam.yaml', '-c', off(ports)]);
+  writeFileSync(join(cwd, 'hearthcam.yaml'), 'restream: {linger_seconds: 9}\napi: {origin: "*"}\n');
+  await until(() => server.text().includes('from the next start on: api, restream'), server.text);
+});
+
+test('a port that is taken ends the start and says which and what to change', async (t) => {
+  const holder = createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  t.after(() => holder.close());
+  const address = holder.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const child = spawn(process.execPath, [ENTRY, '-c', off([port, await freePort(), await freePort()])], {
+    cwd: folder(t),
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let text = '';
+  child.stderr?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  assert.equal(await stopped(child), 1);
+  assert.match(
+    text,
+    new RegExp(`^hearthcam: api: can't listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE.*change api\\.listen`),
+  );
+});
+
 test('POST /api/restart starts anew in the same process; /api/exit ends with the code', async (t) => {
   const server = await serve(t, folder(t), (ports) => ['-c', off(ports)]);
   const url = `http://127.0.0.1:${server.port}`;

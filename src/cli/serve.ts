@@ -1,13 +1,14 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { createApi } from '../api/module.ts';
 import { type App, startApp } from '../app.ts';
 import { type ConfigInput, parseInput, resolveInputs } from '../config/inputs.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
-import { jsonSchema } from '../config/section.ts';
-import { apiSection, appSection } from '../config/sections.ts';
+import { type ConfigSection, jsonSchema } from '../config/section.ts';
+import { apiSection, appSection, logSection, restreamSection } from '../config/sections.ts';
 import { ConfigStore } from '../config/store.ts';
 import type { OutputModule } from '../core/contracts.ts';
 import type { Log } from '../core/log.ts';
@@ -102,7 +103,7 @@ export function enabledModules(names: readonly string[]): readonly OutputModule[
   return allOutputs.filter((output) => !off.includes(output.name));
 }
 
-/** Takes over what an edit of the file changed; says what needs a restart. */
+/** Takes over what an edit of the file changed; names the sections that are read at the start only. */
 async function applyChange(
   app: App,
   next: LoadedConfig,
@@ -110,18 +111,21 @@ async function applyChange(
   log: Log,
   terminal: Terminal,
 ): Promise<void> {
-  const before = toAppConfig(previous, allOutputs, terminal.cwd);
-  const after = toAppConfig(next, allOutputs, terminal.cwd);
-  const later = (['api', 'sections'] as const).filter(
-    (part) => JSON.stringify(before[part]) !== JSON.stringify(after[part]),
-  );
-  await app.apply(after);
-  log.info('the configuration file was read again', { streams: Object.keys(after.streams).length });
-  if (later.length > 0) log.warn('listeners and log keep their settings until the next start');
+  const { streams, ...rest } = toAppConfig(next, allOutputs, terminal.cwd);
+  await app.apply({ streams, ...rest });
+  log.info('the configuration file was read again', { streams: Object.keys(streams).length });
+  const own = allOutputs.flatMap((output) => (output.config === undefined ? [] : [output.config]));
+  const later = [apiSection, appSection, logSection, restreamSection, ...own]
+    .filter((section: ConfigSection) => !isDeepStrictEqual(previous.get(section), next.get(section)))
+    .map((section) => section.key);
+  if (later.length > 0) log.warn(`changed, but in force from the next start on: ${later.join(', ')}`);
 }
 
 function report(config: LoadedConfig, log: Log): void {
   const child = log.child('config');
+  for (const [path, text] of config.texts) {
+    if (text === undefined) child.warn(`there is no ${path} yet: it is made when something is written to it`);
+  }
   for (const problem of config.problems) {
     if (problem.severity === 'error') child.error(formatProblem(problem));
     else child.warn(formatProblem(problem));
