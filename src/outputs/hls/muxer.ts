@@ -14,6 +14,7 @@ const MIN_SEGMENT_TICKS = VIDEO_CLOCK_HZ;
 const AUDIO_SEGMENT_TICKS = 2 * VIDEO_CLOCK_HZ;
 const MAX_WINDOW_BYTES = 32 * 1024 * 1024;
 const MAX_WAITERS = 1_000;
+const MAX_EARLY_UNITS = 200;
 
 /** What a multivariant playlist says about a stream. */
 export interface VariantFacts {
@@ -44,6 +45,7 @@ export class HlsMuxer implements Disposable {
   readonly #waiters = new Set<Waiter>();
   readonly #inits = new Map<number, Buffer>();
   #version: number;
+  #early: AccessUnit[] | null = [];
   #part = newPart();
   #partTargetTicks = 0;
   #sequence = 1;
@@ -64,10 +66,8 @@ export class HlsMuxer implements Disposable {
     this.#waitForKey = this.#timeline.main.kind === 'video';
     this.#unsubscribe = stream.subscribe((units) => this.#onUnits(units));
     const gop = stream.gop();
-    const cached = this.#tracks.convert(gop.complete ? gop.units : []);
-    this.#timeline.learn(cached);
     this.#inits.set(this.#version, this.#timeline.init(0));
-    for (const unit of cached) this.#push(unit);
+    this.#take(this.#tracks.convert(gop.complete ? gop.units : []));
   }
 
   get ended(): boolean {
@@ -146,8 +146,23 @@ export class HlsMuxer implements Disposable {
   }
 
   #onUnits(units: readonly AccessUnit[]): void {
-    for (const unit of this.#tracks.convert(units)) this.#push(unit);
+    this.#take(this.#tracks.convert(units));
     for (const waiter of [...this.#waiters]) if (waiter.ready()) waiter.settle(true);
+  }
+
+  /** The distance of pictures has to be known before the first one is placed: the first waits for the second. */
+  #take(units: readonly AccessUnit[]): void {
+    let ready = units;
+    if (this.#early !== null) {
+      this.#early.push(...units);
+      const { main, lanes } = this.#timeline;
+      const pictures = this.#early.filter((unit) => lanes.get(unit.trackId) === main).length;
+      if (main.kind === 'video' && pictures < 2 && this.#early.length < MAX_EARLY_UNITS) return;
+      ready = this.#early;
+      this.#early = null;
+      this.#timeline.learn(ready);
+    }
+    for (const unit of ready) this.#push(unit);
   }
 
   #push(unit: AccessUnit): void {
@@ -177,7 +192,9 @@ export class HlsMuxer implements Disposable {
     if (this.#part.durationTicks === 0) this.#part.independent = unit.key;
     this.#part.durationTicks += durationTicks;
     if (lane.kind === 'video') this.#timeline.fillSilence((silent, at, sample) => this.#add(silent, at, sample));
-    const stepTicks = (lane.stepTicks * VIDEO_CLOCK_HZ) / lane.clockHz || durationTicks;
+    // How many pictures make a part is not known before the second one.
+    if (lane.stepTicks === 0) return;
+    const stepTicks = (lane.stepTicks * VIDEO_CLOCK_HZ) / lane.clockHz;
     if (this.#part.durationTicks + stepTicks * 1.05 > this.#limitTicks(stepTicks)) this.#closePart();
   }
 
@@ -203,7 +220,9 @@ export class HlsMuxer implements Disposable {
   #limitTicks(stepTicks: number): number {
     if (this.#partTargetTicks === 0) {
       const pictures = Math.max(1, Math.floor(MAX_PART_TICKS / (stepTicks * 1.05)));
-      this.#partTargetTicks = Math.ceil(pictures * stepTicks * 1.1);
+      // Some room for times that jitter, but no more than a third of a second unless one picture lasts longer.
+      const room = pictures * stepTicks * 1.1;
+      this.#partTargetTicks = Math.ceil(pictures === 1 ? room : Math.min(room, MAX_PART_TICKS));
     }
     return this.#partTargetTicks;
   }

@@ -62,7 +62,9 @@ export class LiveTimeline {
     const pictures = units.filter((unit) => unit.format.kind === 'video' && this.lanes.has(unit.trackId));
     const [first, last] = [pictures[0], pictures.at(-1)];
     if (first === undefined || last === undefined || pictures.length < 2) return;
-    learnLead(this.main, Math.round((last.dts - first.dts) / (pictures.length - 1)));
+    const distanceTicks = Math.round((last.dts - first.dts) / (pictures.length - 1));
+    learnLead(this.main, distanceTicks);
+    if (this.main.stepTicks === 0) this.main.stepTicks = distanceTicks;
   }
 
   /** Where a unit lies; null for audio whose time has been given out already. */
