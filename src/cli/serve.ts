@@ -10,6 +10,7 @@ import { formatProblem } from '../config/problems.ts';
 import { type ConfigSection, jsonSchema } from '../config/section.ts';
 import { apiSection, appSection, logSection, restreamSection } from '../config/sections.ts';
 import { ConfigStore } from '../config/store.ts';
+import { diffStreams } from '../config/streams.ts';
 import type { OutputModule } from '../core/contracts.ts';
 import type { Log } from '../core/log.ts';
 import { Scope } from '../core/scope.ts';
@@ -113,7 +114,8 @@ async function applyChange(
 ): Promise<void> {
   const { streams, ...rest } = toAppConfig(next, allOutputs, terminal.cwd);
   await app.apply({ streams, ...rest });
-  log.info('the configuration file was read again', { streams: Object.keys(streams).length });
+  const { set, removed } = diffStreams(layoutOf(previous).streams, streams);
+  log.info('the configuration file was read again', { changed: Object.keys(set).length, removed: removed.length });
   const own = allOutputs.flatMap((output) => (output.config === undefined ? [] : [output.config]));
   const later = [apiSection, appSection, logSection, restreamSection, ...own]
     .filter((section: ConfigSection) => !isDeepStrictEqual(previous.get(section), next.get(section)))

@@ -202,6 +202,18 @@ test('an edit is applied without a restart, and only what changed is reported', 
   assert.deepEqual(changes[1], { set: { a: ['rtsp://h/9'] }, removed: [] });
 });
 
+test('a warning is not repeated with each change of the file', async (t) => {
+  const path = join(folder(t), 'h.yaml');
+  writeFileSync(path, 'streams:\n  a: rtsp://h/1\nquux: 1\n');
+  const { store, lines } = watched(t, path);
+  await store.setStream('b', ['rtsp://h/2']);
+  await store.mergePatch('corge: 1\n');
+  assert.deepEqual(
+    lines.map((line) => line.replace(path, 'f')),
+    ['warn f:6:1: warning: unknown key "corge"'],
+  );
+});
+
 test('an edit made while the program started is not missed', async (t) => {
   const path = join(folder(t), 'h.yaml');
   writeFileSync(path, 'streams:\n  a: rtsp://h/1\n');

@@ -153,7 +153,10 @@ export class ConfigStore implements SettingsFile {
         log.warn(`the configuration file ${missing[0]} is gone: the configuration stays as it was`);
         return;
       }
+      // What was told before is not told again with each change, wherever it stands by now.
+      const told = new Set(this.#current.problems.map((problem) => problem.message));
       for (const problem of next.problems) {
+        if (told.has(problem.message)) continue;
         if (problem.severity === 'error') log.error(formatProblem(problem));
         else log.warn(formatProblem(problem));
       }
