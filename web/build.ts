@@ -1,7 +1,7 @@
-import { copyFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
@@ -25,6 +25,24 @@ export interface WebBuild {
   readonly files: ReadonlyMap<string, number>;
 }
 
+/** esbuild leaves template literals as they are: the element's style sheet loses its indentation and comments here. */
+const compactStyles: Plugin = {
+  name: 'compact-styles',
+  setup(setup) {
+    setup.onLoad({ filter: /\/player\/styles\.ts$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8');
+      const contents = text.replace(/css`([^`]*)`/g, (_all, style: string) => {
+        const short = style
+          .replace(/\/\*.*?\*\//gs, '')
+          .replace(/\s+/g, ' ')
+          .replace(/ ?([{};,]) ?/g, '$1');
+        return `css\`${short.replace(/: /g, ':').trim()}\``;
+      });
+      return { contents, loader: 'ts' };
+    });
+  },
+};
+
 /**
  * Builds the web page into `outFolder`; files there that are not of this build are removed. `hearthcam-player.js` (one file besides the lazily
  * loaded hls.js), the modules for go2rtc's users, and the pages.
@@ -37,6 +55,7 @@ export async function buildWeb(outFolder: string): Promise<WebBuild> {
     entryPoints: [join(HERE, 'player/hearthcam-player.ts')],
     outdir: outFolder,
     splitting: true,
+    plugins: [compactStyles],
     chunkNames: 'chunks/[name]-[hash]',
   });
   const rest = await build({

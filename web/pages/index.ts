@@ -36,13 +36,16 @@ class Card {
   }
 
   update(info: StreamInfo): void {
-    this.element.dataset['state'] = info.state;
-    this.#state.textContent = STATES[info.state];
+    this.#still.update(info);
+    // A camera that was asked for a still and isn't there is idle again as soon as nobody asks.
+    const problem = info.state === 'idle' ? this.#still.problem : info.reason;
+    const state = problem === '' ? info.state : 'error';
+    this.element.dataset['state'] = state;
+    this.#state.textContent = STATES[state];
     const viewers = info.viewers === 0 ? [] : [info.viewers === 1 ? '1 viewer' : `${info.viewers} viewers`];
     const known = [...info.facts, ...viewers].join(' · ');
     const otherwise = info.state === 'idle' ? 'Connects when somebody looks' : 'Waiting for the first picture';
-    this.#facts.textContent = info.state === 'error' ? info.reason : known === '' ? otherwise : known;
-    this.#still.update(info);
+    this.#facts.textContent = state === 'error' ? problem : known === '' ? otherwise : known;
   }
 
   remove(): void {

@@ -19,6 +19,7 @@ export class StillCard {
   #reason = '';
   #inSight = false;
   #busy = false;
+  #problem = '';
   #askedMs = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, to: string) {
@@ -35,6 +36,11 @@ export class StillCard {
     });
     this.#observer.observe(this.element);
     this.#timer = setInterval(() => this.#maybe(), 500);
+  }
+
+  /** Why the last try gave no picture; empty when it gave one. */
+  get problem(): string {
+    return this.#problem;
   }
 
   update(info: StreamInfo): void {
@@ -77,6 +83,7 @@ export class StillCard {
     }
     const old = this.#image;
     this.#image = image;
+    this.#problem = '';
     if (old === null) this.#why.after(image);
     else {
       // The new one lies beneath the old one, which fades.
@@ -89,6 +96,7 @@ export class StillCard {
 
   /** Over an old picture nothing is written: the card's state says it. */
   #explain(problem: string): void {
+    if (problem !== '') this.#problem = problem;
     if (this.#image !== null) {
       this.#why.textContent = '';
       return;

@@ -1,12 +1,12 @@
-/** Calls `onFrame` for each presented picture of a video; returns how to stop. */
-export function watchFrames(video: HTMLVideoElement, onFrame: () => void): () => void {
+/** Calls `onFrame` for each presented picture of a video with its media time in seconds; returns how to stop. */
+export function watchFrames(video: HTMLVideoElement, onFrame: (mediaTimeS: number) => void): () => void {
   let stopped = false;
   if ('requestVideoFrameCallback' in video) {
     let handle = 0;
-    const next = (): void => {
+    const next: VideoFrameRequestCallback = (_now, { mediaTime }) => {
       if (stopped) return;
       handle = video.requestVideoFrameCallback(next);
-      onFrame();
+      onFrame(mediaTime);
     };
     handle = video.requestVideoFrameCallback(next);
     return () => {
@@ -19,7 +19,7 @@ export function watchFrames(video: HTMLVideoElement, onFrame: () => void): () =>
   let seen = 0;
   const timer = setInterval(() => {
     const now = quality.getVideoPlaybackQuality().totalVideoFrames;
-    if (now > seen && quality.videoWidth > 0) onFrame();
+    if (now > seen && quality.videoWidth > 0) onFrame(quality.currentTime);
     seen = now;
   }, 100);
   return () => clearInterval(timer);

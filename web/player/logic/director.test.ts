@@ -32,7 +32,7 @@ class Page {
   readonly log: string[] = [];
   /** What each mode does when it is opened; null: nothing ever comes. */
   readonly behaviour = new Map<Mode, 'play' | 'once' | Reason | null>();
-  readonly #open = new Map<number, { mode: Mode; atMs: number; sent: number }>();
+  readonly #open = new Map<number, { mode: Mode; atMs: number; sent: number; silent: boolean }>();
   shown: Mode | null = null;
 
   constructor(modes: readonly Mode[] = MODES) {
@@ -52,7 +52,7 @@ class Page {
   do(actions: readonly Action[]): void {
     for (const action of actions) {
       if (action.kind === 'open') {
-        this.#open.set(action.id, { mode: action.mode, atMs: this.nowMs, sent: 0 });
+        this.#open.set(action.id, { mode: action.mode, atMs: this.nowMs, sent: 0, silent: false });
         this.log.push(`${this.nowMs} open ${action.mode}`);
       } else if (action.kind === 'show') {
         this.shown = action.mode;
@@ -72,7 +72,7 @@ class Page {
         if (!this.#open.has(id)) continue;
         const behaviour = this.behaviour.get(one.mode) ?? null;
         const agoMs = this.nowMs - one.atMs;
-        if (agoMs < 80) continue;
+        if (agoMs < 80 || one.silent) continue;
         if (behaviour === 'play' || (behaviour === 'once' && one.sent === 0)) {
           one.sent++;
           this.do(this.director.frame(id, this.nowMs));
@@ -100,6 +100,12 @@ class Page {
         this.do(this.director.failed(id, reason, this.nowMs));
       }
     }
+    return this;
+  }
+
+  /** What is open now gives nothing any more, and doesn't end. */
+  silence(): this {
+    for (const one of this.#open.values()) one.silent = true;
     return this;
   }
 
@@ -176,6 +182,17 @@ test('after a server’s restart the mode that played comes back first, within t
   page.until('playing');
   assert.ok(page.nowMs - backMs <= 2_000, `${page.nowMs - backMs} ms`);
   assert.equal(page.shown, 'mse');
+});
+
+test('WebRTC finds out by itself that the server was restarted, though its connection only falls silent', () => {
+  const page = new Page(['webrtc']).start().run(5_000);
+  // The old connection stays silent for ever, new ones are refused by the network.
+  page.silence();
+  page.all(UNREACHABLE).run(20_000);
+  assert.notEqual(page.director.status.phase, 'playing');
+  const backMs = page.nowMs;
+  page.all('play').until('playing');
+  assert.ok(page.nowMs - backMs <= 2_500, `${page.nowMs - backMs} ms`);
 });
 
 test('a connection that is lost after playing is dialled again at once', () => {

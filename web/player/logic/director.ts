@@ -21,8 +21,8 @@ export interface DirectorTiming {
   readonly proofMs: number;
   /** After playing for this long a mode counts as working, and those that failed meanwhile as not. */
   readonly settleMs: number;
-  /** Between rounds while the connection of the standing picture is open. */
-  readonly holdMs: number;
+  /** Between rounds while the connection of the standing picture is open; with WebRTC it only seems to be. */
+  readonly holdMs: Readonly<Record<Mode, number>>;
   /** How often a mode nearer to the top of the order is tried while another one plays. */
   readonly upgradeMs: number;
 }
@@ -34,7 +34,7 @@ export const DEFAULT_TIMING: DirectorTiming = {
   redialMs: 1_200,
   proofMs: 700,
   settleMs: 2_000,
-  holdMs: 15_000,
+  holdMs: { webrtc: 3_000, mse: 15_000, hls: 15_000, mjpeg: 15_000 },
   upgradeMs: 60_000,
 };
 
@@ -371,13 +371,14 @@ export class Director {
   /** Everything was tried in vain. */
   #wait(nowMs: number): void {
     this.#reason = bestReason(this.#failures.values()) ?? this.#reason;
-    if (this.#shown !== null && !this.#lost) {
+    const reached = [...this.#failures.values()].some((reason) => reason.kind !== 'network');
+    if (this.#shown !== null && !this.#lost && reached) {
       // Still connected: the picture comes back by itself when the camera does, so looking elsewhere can take its time.
       this.#cause = 'stall';
-      this.#retryAtMs = nowMs + this.#timing.holdMs;
+      this.#retryAtMs = nowMs + this.#timing.holdMs[this.#shown.mode];
       return;
     }
-    this.#cause = this.#shown === null ? 'start' : 'lost';
+    this.#cause = this.#shown === null ? 'start' : this.#lost ? 'lost' : 'stall';
     this.#retryAtMs = nowMs + this.#backoff.next(nowMs);
   }
 

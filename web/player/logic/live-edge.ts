@@ -16,9 +16,9 @@ const MAX_LAG_S = 3;
 const MAX_RATE = 1.3;
 /** The lag may wander by so much around the target before the rate changes: each change costs a resampler restart. */
 const SLACK_S = 0.08;
-const UNDERRUN_STEP_S = 0.15;
+const UNDERRUN_STEP_S = 0.1;
 /** Without underruns the target shrinks by this part each second. */
-const DECAY_PER_S = 0.02;
+const DECAY_PER_S = 0.03;
 /** A seek takes a moment to show; until then the position says nothing. One that takes longer hangs in a hole. */
 const SEEK_QUIET_MS = 500;
 

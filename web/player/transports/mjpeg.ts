@@ -19,6 +19,8 @@ export class MjpegTransport implements Transport {
   #waiting: Uint8Array | null = null;
   #drawS: number | null = null;
   #halfRttS = 0;
+  #intervalS = 0;
+  #shownMs = Number.NaN;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -39,9 +41,12 @@ export class MjpegTransport implements Transport {
     this.#waiting = null;
   }
 
-  /** From the last byte of a picture to the drawn picture, and half a round trip; what the camera adds can't be seen. */
+  /**
+   * Half a round trip, drawing, and half of the time until the next picture: so old is what is seen on average. What
+   * the camera adds can't be seen from here.
+   */
   async latencyS(): Promise<number | null> {
-    return this.#drawS === null ? null : this.#drawS + this.#halfRttS;
+    return this.#drawS === null ? null : this.#halfRttS + this.#drawS + this.#intervalS / 2;
   }
 
   async #run(): Promise<void> {
@@ -106,7 +111,10 @@ export class MjpegTransport implements Transport {
     if (canvas.height !== image.height) canvas.height = image.height;
     canvas.getContext('2d')?.drawImage(image, 0, 0);
     image.close();
-    this.#drawS = (performance.now() - arrivedMs) / 1000;
+    const nowMs = performance.now();
+    this.#drawS = (nowMs - arrivedMs) / 1000;
+    if (!Number.isNaN(this.#shownMs)) this.#intervalS = (nowMs - this.#shownMs) / 1000;
+    this.#shownMs = nowMs;
     if (!this.#over) this.#options.events.frame();
   }
 

@@ -1,5 +1,6 @@
 import { watchFrames } from '../frames.ts';
 import { mimeHasAudio, offerCodecs } from '../logic/codecs.ts';
+import { FragmentClock } from '../logic/fragment-clock.ts';
 import { type LiveAdvice, LiveEdge, type Range, trimRange } from '../logic/live-edge.ts';
 import { type Reason, reasonFromWs } from '../logic/reasons.ts';
 import { makeVideo, play, type Transport, type TransportOptions } from './transport.ts';
@@ -38,6 +39,9 @@ export class MseTransport implements Transport {
   #dialedMs = 0;
   #transportS = 0;
   #controlledMs = 0;
+  readonly #clock = new FragmentClock();
+  /** Between arrival and presentation of the newest picture. */
+  #ageMs: number | null = null;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -66,7 +70,10 @@ export class MseTransport implements Transport {
       const text = this.element.error?.message ?? '';
       this.#fail({ kind: 'unsupported', text: `the browser can’t play this picture${text === '' ? '' : `: ${text}`}` });
     });
-    this.#unwatch = watchFrames(this.element, () => events.frame());
+    this.#unwatch = watchFrames(this.element, (mediaTimeS) => {
+      this.#ageMs = this.#clock.ageMs(mediaTimeS, performance.now());
+      events.frame();
+    });
 
     this.#dialedMs = performance.now();
     const socket = new WebSocket(server.ws('api/ws', { src }));
@@ -112,6 +119,7 @@ export class MseTransport implements Transport {
   }
 
   async latencyS(): Promise<number | null> {
+    if (this.#ageMs !== null) return this.#ageMs / 1000 + this.#transportS;
     const endS = this.#ranges().at(-1)?.endS;
     return endS === undefined ? null : Math.max(0, endS - this.element.currentTime) + this.#transportS;
   }
@@ -119,6 +127,7 @@ export class MseTransport implements Transport {
   #receive(data: unknown): void {
     if (this.#over) return;
     if (data instanceof ArrayBuffer) {
+      this.#clock.receive(data, performance.now());
       this.#queue.push(data);
       this.#queueBytes += data.byteLength;
       if (this.#queueBytes > MAX_QUEUE_BYTES)
