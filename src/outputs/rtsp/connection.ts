@@ -15,6 +15,7 @@ import type { RtspConfig } from './config.ts';
 import { METHODS, PUBLIC } from './methods.ts';
 import type { Player } from './player.ts';
 import type { Publisher } from './publisher.ts';
+import { parseTarget } from './target.ts';
 import type { UdpPorts } from './udp-shared.ts';
 
 /** What all connections of the server have in common. */
@@ -34,6 +35,7 @@ export interface ServerContext {
 /** Seconds of silence before a session ends; told to clients in the Session header. */
 export const SESSION_TIMEOUT_S = 60;
 const PUBLISH_TIMEOUT_MS = 15_000;
+const SLOW_REPORT_MS = 10_000;
 /** Requests that may wait for their turn. */
 const MAX_WAITING = 32;
 const LIMITS = { maxHeadBytes: 16 * 1024, maxBodyBytes: 64 * 1024, maxGarbageBytes: 0 };
@@ -57,6 +59,8 @@ export class RtspConnection {
   #busy = false;
   #authenticated: boolean;
   #lastSeenMs = performance.now();
+  #slowReportedMs = Number.NEGATIVE_INFINITY;
+  #droppedReported = 0;
 
   constructor(socket: Socket, context: ServerContext) {
     this.socket = socket;
@@ -112,6 +116,20 @@ export class RtspConnection {
     return silentMs > SESSION_TIMEOUT_S * 1000;
   }
 
+  /** To be called now and then: tells of a viewer that can't keep up. */
+  reportSlow(nowMs: number): void {
+    const { player } = this;
+    if (player === undefined || nowMs - this.#slowReportedMs < SLOW_REPORT_MS) return;
+    const { unitsDropped, stream } = player.consumer;
+    const dropped = unitsDropped - this.#droppedReported;
+    if (dropped <= 0) return;
+    this.#slowReportedMs = nowMs;
+    this.#droppedReported = unitsDropped;
+    this.context.log.warn(
+      `viewer ${this.remoteAddr} (RTSP) cannot keep up with "${stream.name}": left out ${dropped} frames`,
+    );
+  }
+
   /** Ends everything of this client. Repeatable. */
   close(): void {
     if (this.closed.signal.aborted) return;
@@ -125,6 +143,7 @@ export class RtspConnection {
   endSession(): void {
     const { player, publisher } = this;
     this.player = undefined;
+    this.#droppedReported = 0;
     this.publisher = undefined;
     if (player !== undefined) this.context.udp.forget(this);
     player?.close();
@@ -186,7 +205,8 @@ export class RtspConnection {
       return;
     }
     const peer = { remoteAddress: this.remoteAddress, authenticated: this.#authenticated };
-    if (!context.env.access.allows(peer, method.right)) {
+    const [name] = parseTarget(request.url).names;
+    if (!context.env.access.allows(peer, method.right, name)) {
       throw new HearthcamError('access.denied', `${request.method} needs the right to ${method.right}`, {
         status: 403,
       });

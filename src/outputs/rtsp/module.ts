@@ -58,6 +58,7 @@ export async function startRtspServer(
   scope.every(CHECK_EVERY_MS, () => {
     const nowMs = performance.now();
     for (const connection of connections) {
+      connection.reportSlow(nowMs);
       if (!connection.isIdle(nowMs)) continue;
       log.info(`RTSP ${connection.remoteAddr}: silent for too long, closed`);
       connection.close();
