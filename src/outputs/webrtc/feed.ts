@@ -6,6 +6,13 @@ import { LINK_HIGH_BYTES, type ProcessLink } from './supervisor.ts';
 /** After an overflow media goes on when no more than this waits. */
 const LINK_LOW_BYTES = LINK_HIGH_BYTES / 4;
 
+export interface FeedEvents {
+  /** The process doesn't keep up: pictures are left out until it does. */
+  onOverflow(): void;
+  /** A picture came that is to be shown before an earlier one. */
+  onReordering(format: TrackFormat): void;
+}
+
 /** Hands one stream to the WebRTC process, once, however many viewers it has there. */
 export class Feed implements Disposable {
   readonly id: number;
@@ -18,13 +25,14 @@ export class Feed implements Disposable {
   readonly #waiting = new Set<number>();
   readonly #unsubscribe: () => void;
   #overflowed = false;
-  readonly #onOverflow: () => void;
+  readonly #events: FeedEvents;
+  readonly #lastPts = new Map<number, number>();
 
-  constructor(id: number, stream: Stream, link: ProcessLink, onOverflow: () => void) {
+  constructor(id: number, stream: Stream, link: ProcessLink, events: FeedEvents) {
     this.id = id;
     this.#stream = stream;
     this.#link = link;
-    this.#onOverflow = onOverflow;
+    this.#events = events;
     // Audio rides along with the next picture: waking two processes for each audio frame costs more than it brings.
     this.#unsubscribe = stream.subscribe((units) => this.#onUnits(units));
   }
@@ -60,7 +68,7 @@ export class Feed implements Disposable {
   #onUnits(units: readonly AccessUnit[]): void {
     const waitingBytes = this.#link.waitingBytes;
     if (waitingBytes > LINK_HIGH_BYTES) {
-      if (!this.#overflowed) this.#onOverflow();
+      if (!this.#overflowed) this.#events.onOverflow();
       this.#overflowed = true;
     } else if (this.#overflowed && waitingBytes < LINK_LOW_BYTES) {
       this.#overflowed = false;
@@ -82,6 +90,11 @@ export class Feed implements Disposable {
 
   #give(unit: AccessUnit): void {
     const { id } = this;
+    if (unit.format.kind === 'video') {
+      const before = this.#lastPts.get(unit.trackId) ?? Number.NEGATIVE_INFINITY;
+      this.#lastPts.set(unit.trackId, unit.pts);
+      if (unit.pts < before) this.#events.onReordering(unit.format);
+    }
     if (this.#formats.get(unit.trackId) !== unit.format) {
       this.#formats.set(unit.trackId, unit.format);
       this.#link.send({ type: 'format', feed: id, track: unit.trackId, format: unit.format });
@@ -91,21 +104,20 @@ export class Feed implements Disposable {
   }
 }
 
-/**
- * WebRTC shows pictures in the order in which they are decoded, so a stream with B-frames would stutter.
- * @throws HearthcamError when the pictures at hand show that it has them
- */
-export function refuseReordering(stream: Stream): void {
+/** WebRTC shows pictures in the order in which they are decoded, so a stream with B-frames would jump to and fro. */
+export function hasReordering(stream: Stream): boolean {
   const lastPts = new Map<number, number>();
   for (const unit of stream.gop().units) {
     if (unit.format.kind !== 'video') continue;
-    const last = lastPts.get(unit.trackId) ?? Number.NEGATIVE_INFINITY;
-    if (unit.pts < last) {
-      throw new HearthcamError('webrtc.bframes', `"${stream.name}" has B-frames, which WebRTC can't show in order`, {
-        status: 500,
-        hint: 'switch B-frames off in the camera (profile Baseline or Main), or use MSE or HLS',
-      });
-    }
+    if (unit.pts < (lastPts.get(unit.trackId) ?? Number.NEGATIVE_INFINITY)) return true;
     lastPts.set(unit.trackId, unit.pts);
   }
+  return false;
+}
+
+export function reorderingError(streamName: string): HearthcamError {
+  return new HearthcamError('webrtc.bframes', `"${streamName}" has B-frames, which WebRTC can't show in order`, {
+    status: 500,
+    hint: 'switch B-frames off in the camera (or choose its profile Baseline), or watch by MSE or HLS',
+  });
 }

@@ -1,10 +1,11 @@
 import { describeError, HearthcamError, WireError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
+import type { TrackFormat } from '../../core/media.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
 import { CandidatePolicy } from './candidates.ts';
 import { configuredIceServers, parseListen, type WebrtcConfig } from './config.ts';
-import { Feed } from './feed.ts';
+import { Feed, hasReordering, reorderingError } from './feed.ts';
 import type { IceServer, PeerRequest, UpMessage } from './link.ts';
 import type { LocalTransport } from './sdp/answer.ts';
 import { formatCandidate, isUsable, makeCandidate, parseCandidate } from './sdp/candidate.ts';
@@ -46,6 +47,7 @@ export interface PeerHandle {
 
 interface Entry {
   readonly link: ProcessLink;
+  readonly stream: Stream | null;
   readonly listener: PeerListener;
   readonly release: () => void;
   readonly answer: PromiseWithResolvers<Extract<UpMessage, { type: 'answer' }>>;
@@ -65,6 +67,7 @@ export class WebrtcService {
   readonly #bindAddress: string;
   readonly #peers = new Map<number, Entry>();
   readonly #feeds = new Map<ProcessLink, Map<Stream, { feed: Feed; users: number }>>();
+  readonly #reordering = new WeakSet<TrackFormat>();
   #lastId = 0;
 
   constructor(config: WebrtcConfig, log: Log, scope: Scope, options: { idleMs?: number } = {}) {
@@ -130,6 +133,7 @@ export class WebrtcService {
     let done = false;
     const entry: Entry = {
       link,
+      stream: options.stream,
       listener,
       release: () => {
         if (done) return;
@@ -219,8 +223,11 @@ export class WebrtcService {
     const inUse = feeds;
     let entry = inUse.get(stream);
     if (entry === undefined) {
-      const feed = new Feed(++this.#lastId, stream, link, () => {
-        this.log.warn(`the WebRTC process does not keep up with "${stream.name}": its viewers miss pictures`);
+      const feed = new Feed(++this.#lastId, stream, link, {
+        onOverflow: () => {
+          this.log.warn(`the WebRTC process does not keep up with "${stream.name}": its viewers miss pictures`);
+        },
+        onReordering: (format) => this.#onReordering(stream, format),
       });
       entry = { feed, users: 0 };
       inUse.set(stream, entry);
@@ -291,6 +298,26 @@ export class WebrtcService {
       entry.candidates.push(one);
       if (entry.answered) entry.listener.onCandidate?.(one);
     }
+  }
+
+  /** Found out only now, as the stream had just begun when its viewers came. */
+  #onReordering(stream: Stream, format: TrackFormat): void {
+    if (this.#reordering.has(format)) return;
+    this.#reordering.add(format);
+    const error = reorderingError(stream.name);
+    this.log.warn(`${describeError(error)}; its WebRTC viewers are closed`);
+    // Not within the hand-over of the picture that showed it.
+    queueMicrotask(() => {
+      for (const [id, entry] of [...this.#peers]) {
+        if (entry.stream === stream && this.#drop(id, entry)) entry.listener.onClosed(error.message);
+      }
+    });
+  }
+
+  /** @throws HearthcamError when the stream is known to have pictures out of order */
+  refuseReordering(stream: Stream): void {
+    const known = stream.tracks.some((track) => track.format !== null && this.#reordering.has(track.format));
+    if (known || hasReordering(stream)) throw reorderingError(stream.name);
   }
 
   #onDeath(reason: HearthcamError): void {

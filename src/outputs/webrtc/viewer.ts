@@ -2,7 +2,6 @@ import { HearthcamError } from '../../core/errors.ts';
 import type { Track } from '../../core/media.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
 import type { Consumer, Stream } from '../../core/stream.ts';
-import { refuseReordering } from './feed.ts';
 import type { IceServer, PeerMedia } from './link.ts';
 import { type AnsweredMedia, writeAnswer } from './sdp/answer.ts';
 import { choosePayload, mediaKind, offeredCodecs } from './sdp/choose.ts';
@@ -72,7 +71,7 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
     },
   });
   try {
-    refuseReordering(stream);
+    service.refuseReordering(stream);
     const { answered, media } = assign(sections, consumer);
     viewerPeer = await service.connect(
       {

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { startTestApp, type TestApp } from '../../../testkit/app.ts';
+import { ffmpegBytes } from '../../../testkit/bitstreams.ts';
 import { blankPage, launchBrowser } from '../../../testkit/browser.ts';
 import { type Clip, clipSource, makeClip, testPicture } from '../../../testkit/mp4-source.ts';
+import { audioFormat } from '../../../testkit/scripted-source.ts';
 import { udpRelay } from '../../../testkit/udp-relay.ts';
 import { waitFor } from '../../../testkit/wait.ts';
 import { type ViewerReport, WebrtcPage } from '../../../testkit/webrtc-page.ts';
@@ -15,15 +17,39 @@ const B_FRAMES = ['-c:v', 'libx264', '-preset', 'veryfast', '-bf', '2', '-pix_fm
 
 let silent: Clip;
 let withOpus: Clip;
+let withPcma: Clip;
 let withBFrames: Clip;
 let browser: Browser;
 
+/** The clip with a tone in G.711 A-law, which MP4 can't carry: 20 ms a unit. */
+async function withPcmaTone(clip: Clip): Promise<Clip> {
+  const source = ['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=8000:duration=${clip.durationMs / 1000}`];
+  const samples = await ffmpegBytes([...source, '-f', 'alaw']);
+  const format = audioFormat();
+  const track = clip.tracks.length;
+  const tone = Array.from({ length: Math.floor(samples.length / 160) }, (_, index) => ({
+    track,
+    format,
+    ticks: index * 160,
+    decodeTicks: index * 160,
+    key: true,
+    data: samples.subarray(index * 160, index * 160 + 160),
+  }));
+  const timeMs = (unit: Clip['units'][number]): number => (unit.decodeTicks * 1000) / unit.format.clockRateHz;
+  return {
+    ...clip,
+    tracks: [...clip.tracks, { kind: 'audio', codec: 'pcma', clockRateHz: 8_000, format }],
+    units: [...clip.units, ...tone].sort((one, other) => timeMs(one) - timeMs(other)),
+  };
+}
+
 async function startApp(): Promise<TestApp> {
   return startTestApp({
-    streams: { cam: ['clip:cam'], opus: ['opus:cam'], bframes: ['bframes:cam'], push: [] },
+    streams: { cam: ['clip:cam'], opus: ['opus:cam'], pcma: ['pcma:cam'], bframes: ['bframes:cam'], push: [] },
     sources: [
       clipSource('clip', silent).module,
       clipSource('opus', withOpus).module,
+      clipSource('pcma', withPcma).module,
       clipSource('bframes', withBFrames).module,
     ],
     outputs: [webrtcOutput],
@@ -59,6 +85,7 @@ describe('WebRTC in Chromium', { timeout: 120_000 }, () => {
       makeClip(testPicture({ size: '320x240', gop: 25, seconds: 2, audio: OPUS })),
       makeClip(testPicture({ size: '320x240', gop: 25, seconds: 2, audio: [], video: B_FRAMES })),
     ]);
+    withPcma = await withPcmaTone(silent);
     browser = await launchBrowser();
     app = await startApp();
   });
@@ -116,6 +143,21 @@ describe('WebRTC in Chromium', { timeout: 120_000 }, () => {
     await page.page.close();
   });
 
+  test('G.711, which most cameras have, is heard as it is', async () => {
+    const page = await openPage(app);
+    const viewer = await page.whep('pcma', ['video', 'audio']);
+    await page.unmute(viewer);
+    const heard = await waitFor(
+      async () => {
+        const report = await page.report(viewer);
+        return report.audioEnergy > 0.001 && report;
+      },
+      { what: 'the tone to be heard', everyMs: 50, timeoutMs: 20_000 },
+    );
+    assert.ok(heard.codecs.includes('audio/PCMA'));
+    await page.page.close();
+  });
+
   test('Home Assistant’s dialect gets its answer before our candidates', async () => {
     const page = await openPage(app);
     const viewer = await page.socket('opus', ['audio', 'video'], 2);
@@ -151,16 +193,11 @@ describe('WebRTC in Chromium', { timeout: 120_000 }, () => {
 
   test('pictures out of order (B-frames) are refused with the reason', async () => {
     const page = await openPage(app);
-    // The camera has to run for its pictures to be known.
-    const consumer = await app.app.hub.require('bframes').open({
-      formatName: 'test',
-      protocol: '',
-      remoteAddr: '',
-      wants: [{ kind: 'video', codecs: 'any' }],
-    });
-    await waitFor(() => app.app.hub.require('bframes').gop().units.length > 8, { what: 'some pictures' });
+    // The first viewer comes before it is known, and is closed as soon as it is.
+    await page.whep('bframes', ['video']);
+    await waitFor(() => consumersOf(app, 'bframes').length === 0, { what: 'the viewer to be closed' });
+    assert.equal(app.log.find('warn', /"bframes" has B-frames/).length, 1);
     await assert.rejects(page.socket('bframes', ['video'], 1), /webrtc\/offer: "bframes" has B-frames/);
-    consumer.close();
     await page.page.close();
   });
 
