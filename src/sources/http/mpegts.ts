@@ -61,22 +61,13 @@ export class TsInput implements Input {
     for (const [old, elementary] of this.#elementary) {
       if (old.pid === info.pid && old.codec === info.codec && old.latm === info.latm) return elementary;
     }
-    switch (info.codec) {
-      case 'h264':
-      case 'h265':
-        return new NalElementary(this.#tracks, info.codec, this.#problems.report);
-      case 'aac':
-        return info.latm ? new LatmElementary(this.#tracks) : new AdtsElementary(this.#tracks);
-      case 'mp3':
-        return new Mp3Elementary(this.#tracks);
-      case 'opus':
-        return new OpusElementary(this.#tracks, info.channels);
-      case 'pcma':
-      case 'pcmu':
-        return new PcmElementary(this.#tracks, info.codec, 8_000, 1);
-      default:
-        return null;
-    }
+    const { codec } = info;
+    if (codec === 'h264' || codec === 'h265') return new NalElementary(this.#tracks, codec, this.#problems.report);
+    if (codec === 'aac') return info.latm ? new LatmElementary(this.#tracks) : new AdtsElementary(this.#tracks);
+    if (codec === 'mp3') return new Mp3Elementary(this.#tracks);
+    if (codec === 'opus') return new OpusElementary(this.#tracks, info.channels);
+    if (codec === 'pcma' || codec === 'pcmu') return new PcmElementary(this.#tracks, codec, 8_000, 1);
+    return null;
   }
 
   #unit(unit: TsUnit): void {

@@ -68,7 +68,8 @@ export function parseVideoTag(data: Buffer): FlvVideo {
   need(data, 5);
   const compositionMs = data.readIntBE(2, 3);
   const rest = data.subarray(5);
-  switch (data[1]) {
+  const packetType = data[1] ?? -1;
+  switch (packetType) {
     case 0:
       return { type: 'config', codec, data: rest };
     case 1:
@@ -76,7 +77,7 @@ export function parseVideoTag(data: Buffer): FlvVideo {
     case 2:
       return { type: 'end', codec };
     default:
-      return { type: 'other', what: `video packet type ${data[1]}` };
+      return { type: 'other', what: `video packet type ${packetType}` };
   }
 }
 

@@ -259,32 +259,23 @@ function writeAdaptation(out: Buffer, at: number, bytes: number, pes: Pes | null
   out[at + 1] = flags;
 }
 
+/** Stream type of the PMT and stream_id of the PES packets; Opus is private data with a registration. */
+const CARRIED: Readonly<Partial<Record<Codec, { streamType: number; streamId: number; video: boolean }>>> = {
+  h264: { streamType: 0x1b, streamId: 0xe0, video: true },
+  h265: { streamType: 0x24, streamId: 0xe0, video: true },
+  aac: { streamType: 0x0f, streamId: 0xc0, video: false },
+  mp3: { streamType: 0x03, streamId: 0xc0, video: false },
+  opus: { streamType: 0x06, streamId: 0xbd, video: false },
+};
+
 function makeOutput(track: TsWriterTrack, pid: number): Output {
-  const make = (streamType: number, streamId: number, video: boolean, descriptors = NOTHING): Output => ({
-    track,
-    pid,
-    streamType,
-    streamId,
-    descriptors,
-    video,
-    continuity: 0,
-    format: null,
-    adtsHeader: () => NOTHING,
-  });
-  switch (track.codec) {
-    case 'h264':
-      return make(0x1b, 0xe0, true);
-    case 'h265':
-      return make(0x24, 0xe0, true);
-    case 'aac':
-      return make(0x0f, 0xc0, false);
-    case 'mp3':
-      return make(0x03, 0xc0, false);
-    case 'opus':
-      return make(0x06, 0xbd, false, Buffer.from([5, 4, 0x4f, 0x70, 0x75, 0x73, 0x7f, 2, 0x80, track.channels]));
-    default:
-      throw new WireError('mpegts.codec', `a transport stream does not carry ${track.codec}`, 0);
+  const carried = CARRIED[track.codec];
+  if (carried === undefined) {
+    throw new WireError('mpegts.codec', `a transport stream does not carry ${track.codec}`, 0);
   }
+  const opus = Buffer.from([5, 4, 0x4f, 0x70, 0x75, 0x73, 0x7f, 2, 0x80, track.channels]);
+  const descriptors = track.codec === 'opus' ? opus : NOTHING;
+  return { track, pid, ...carried, descriptors, continuity: 0, format: null, adtsHeader: () => NOTHING };
 }
 
 function patSection(): Buffer {
