@@ -19,7 +19,8 @@ const rtspSection = {
     gone: unsupported('because'),
   }),
 };
-const sections = composeSections([...coreSections, rtspSection], laterSections);
+const webrtcSection = { key: 'webrtc', schema: z.looseObject({ candidates: z.array(z.string()).nullish() }) };
+const sections = composeSections([...coreSections, rtspSection, webrtcSection], laterSections);
 
 function load(files: Record<string, string>, inputs: string[] = Object.keys(files), env: Record<string, string> = {}) {
   return loadConfig({
@@ -135,6 +136,11 @@ const problemRows = [
     name: 'a key that is near to nothing gets none',
     yaml: 'api:\n  quux: 1\n',
     want: ['f:2:3: warning: unknown key "api.quux"'],
+  },
+  {
+    name: 'also in a section that takes any key',
+    yaml: 'webrtc:\n  candidate: [a]\n',
+    want: ['f:2:3: warning: unknown key "webrtc.candidate" (did you mean "candidates"?)'],
   },
   { name: 'a key for YAML anchors is nobody’s business', yaml: 'x-common: {a: 1}\n', want: [] },
   {

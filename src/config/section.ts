@@ -61,9 +61,9 @@ function closeObjects(schema: unknown): unknown {
     else if (key === 'minimum' && value === Number.MIN_SAFE_INTEGER) continue;
     else out[key] = closeObjects(value);
   }
-  if (out['type'] === 'object' && isRecord(out['properties']) && out['additionalProperties'] === undefined) {
-    out['additionalProperties'] = false;
-  }
+  const rest = out['additionalProperties'];
+  const open = rest === undefined || (isRecord(rest) && Object.keys(rest).length === 0);
+  if (out['type'] === 'object' && isRecord(out['properties']) && open) out['additionalProperties'] = false;
   return out;
 }
 

@@ -216,7 +216,9 @@ function inspectObject(schema: z.ZodObject, value: ConfigMap, path: readonly str
   const { catchall } = schema.def;
   for (const [key, one] of Object.entries(value)) {
     if (Object.hasOwn(schema.shape, key)) inspectKeys(schema.shape[key], one, [...path, key], findings);
-    else if (catchall !== undefined) inspectKeys(catchall, one, [...path, key], findings);
+    // A loose object takes anything, and knows nothing of it.
+    else if (catchall !== undefined && !(catchall instanceof z.ZodUnknown))
+      inspectKeys(catchall, one, [...path, key], findings);
     else findings.push(unknownKey([...path, key], Object.keys(schema.shape)));
   }
 }

@@ -3,16 +3,21 @@ import { HearthcamError } from '../../core/errors.ts';
 
 /** Section `rtsp` of the configuration; keys as in go2rtc (compat.md §2, §4), `local_auth` is ours. */
 export const rtspConfig = z.object({
-  /** `:8554` = all addresses, `host:port`, '' = off. Loopback unless the owner names an address. */
-  listen: z.string().default('127.0.0.1:8554'),
-  username: z.string().default(''),
-  password: z.string().default(''),
-  /** Tracks for a URL without query. */
-  default_query: z.string().default('video&audio'),
-  /** Largest RTP packet in bytes; 0 = 1400 (and larger ones over TCP where a new viewer is given the last picture). */
-  pkt_size: z.number().int().min(0).max(65_000).default(0),
-  /** Ask peers on this machine for credentials too. */
-  local_auth: z.boolean().default(false),
+  listen: z
+    .string()
+    .default('127.0.0.1:8554')
+    .describe('Address of the RTSP server: ":8554" = every address, "" = off. This machine only unless set.'),
+  username: z.string().default('').describe('User name for Digest and Basic; empty = nobody is asked.'),
+  password: z.string().default('').describe('Password for Digest and Basic.'),
+  default_query: z.string().default('video&audio').describe('Tracks for an address without a query.'),
+  pkt_size: z
+    .number()
+    .int()
+    .min(0)
+    .max(65_000)
+    .default(0)
+    .describe('Largest RTP packet in bytes; 0 = 1400, and larger ones over TCP while a new viewer is caught up.'),
+  local_auth: z.boolean().default(false).describe('Ask programs on this machine for the password too.'),
 });
 export type RtspConfig = z.infer<typeof rtspConfig>;
 
