@@ -27,6 +27,8 @@ export const DEFAULT_TIMING: ProducerTiming = { stallMs: 5_000, connectMs: 10_00
 const RETRY_MS = 250;
 const RETRY_FAST_FOR_MS = 5_000;
 const RETRY_MAX_MS = 10_000;
+/** How often a connection is looked at for silence. */
+const STALL_CHECK_MS = 500;
 /** A connection that lived shorter than this is not redialled at once: its camera is refusing, not dropping. */
 const LIVED_MS = 1_000;
 
@@ -150,7 +152,7 @@ export class Producer {
     const abort = new AbortController();
     const onClose = (): void => abort.abort(connection.signal.reason);
     connection.signal.addEventListener('abort', onClose, { once: true });
-    connection.every(RETRY_MS, () => {
+    connection.every(STALL_CHECK_MS, () => {
       const silentMs = performance.now() - this.#lastAliveMs;
       if (silentMs < (described ? this.#timing.stallMs : this.#timing.connectMs)) return;
       stalled = new HearthcamError(
