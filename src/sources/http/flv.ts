@@ -35,7 +35,9 @@ export class FlvInput implements Input {
     const { flags } = this.#reader;
     if (flags === undefined || this.#hoped) return;
     this.#hoped = true;
-    this.#tracks.hope([...(flags.video ? (['video'] as const) : []), ...(flags.audio ? (['audio'] as const) : [])]);
+    // Flags of 0 say nothing: some firmware writes them whatever follows.
+    const none = !flags.video && !flags.audio;
+    this.#hope(flags.video || none, flags.audio || none);
   }
 
   end(): void {
@@ -45,6 +47,23 @@ export class FlvInput implements Input {
   #tag(tag: FlvTag): void {
     if (tag.kind === 'video') this.#video(tag);
     else if (tag.kind === 'audio') this.#audio(parseAudioTag(tag.data), tag.timestampMs);
+    else this.#script(tag.data);
+  }
+
+  /**
+   * onMetaData names the codecs there are (annex E.5). Cameras whose microphone is off leave the audio's out but set
+   * its flag in the header: believing the flag would make the first picture wait.
+   */
+  #script(data: Buffer): void {
+    const video = data.includes('videocodecid');
+    const audio = data.includes('audiocodecid');
+    if (!video && !audio) return;
+    this.#hoped = true;
+    this.#hope(video, audio);
+  }
+
+  #hope(video: boolean, audio: boolean): void {
+    this.#tracks.hope([...(video ? (['video'] as const) : []), ...(audio ? (['audio'] as const) : [])]);
   }
 
   #video(tag: FlvTag): void {
