@@ -63,7 +63,7 @@ describe('/api/stream.flv and /api/stream.aac', { timeout: 90_000 }, () => {
   test('the sound alone is AAC that ffmpeg hears', async () => {
     await using server = await start();
     const url = `${server.url}/api/stream.aac?src=one`;
-    const args = ['-v', 'error', '-show_streams', '-of', 'json', '-read_intervals', '%+0.5', url];
+    const args = ['-v', 'error', '-analyzeduration', '1000000', '-show_streams', '-of', 'json', url];
     const { stdout } = await run('ffprobe', args, { timeout: 30_000 });
     const { streams } = JSON.parse(stdout);
     assert.deepEqual([streams.length, streams[0].codec_name, streams[0].sample_rate], [1, 'aac', '16000']);

@@ -16,7 +16,19 @@ async function probe(
   url: string,
   seconds = 1,
 ): Promise<{ streams: Record<string, unknown>[]; packets: Record<string, unknown>[] }> {
-  const args = ['-v', 'error', '-show_streams', '-show_packets', '-read_intervals', `%+${seconds}`, '-of', 'json', url];
+  const quick = ['-analyzeduration', '1000000'];
+  const args = [
+    '-v',
+    'error',
+    ...quick,
+    '-show_streams',
+    '-show_packets',
+    '-read_intervals',
+    `%+${seconds}`,
+    '-of',
+    'json',
+    url,
+  ];
   const { stdout, stderr } = await run('ffprobe', args, { maxBuffer: 64 * 1024 * 1024, timeout: 30_000 });
   assert.equal(stderr, '');
   return JSON.parse(stdout);
@@ -86,7 +98,7 @@ describe('/api/stream.ts', { timeout: 90_000 }, () => {
     await waitFor(() => stream.consumers.size === 0, { what: 'both viewers to be gone' });
   });
 
-  test('a viewer that stops reading costs little memory, and the others nothing', async () => {
+  test('a viewer that stops reading does not stop the others, and is let go when it hangs up', async () => {
     await using server = await startTestApp({
       streams: { cam: ['clip:1'] },
       sources: [clipSource('clip', h264).module],
