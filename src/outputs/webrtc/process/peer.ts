@@ -36,8 +36,8 @@ export interface PeerEvents {
   onRtp(media: number, packet: Buffer): void;
   /** A publisher's sender report. */
   onSync(media: number, timestamp: number, ntpMs: number): void;
-  /** A sender began, or began to catch up: pump it every few ms. */
-  onCatchUp(): void;
+  /** `busy` has become true. */
+  onBusy(): void;
 }
 
 interface SendTrack {
@@ -120,8 +120,9 @@ export class WebrtcPeer {
   get closed(): boolean {
     return this.#closed;
   }
-  get catchingUp(): boolean {
-    return this.#sends.some((one) => one.sender.catchingUp);
+  /** Packets wait to be sent: call `pump` every few ms. */
+  get busy(): boolean {
+    return this.#connected && !this.#closed && this.#sends.some((one) => one.sender.busy);
   }
   get sends(): boolean {
     return this.#sends.length > 0;
@@ -295,7 +296,7 @@ export class WebrtcPeer {
         if (this.#closed) return;
         try {
           sender.start(performance.now());
-          this.#events.onCatchUp();
+          this.#events.onBusy();
         } catch (error) {
           this.#fail(error);
         }
@@ -351,6 +352,8 @@ export class WebrtcPeer {
         const sender = this.#sends.find((one) => one.sender.ssrc === packet.mediaSsrc)?.sender;
         if (sender === undefined) return;
         for (const sequence of packet.sequences) sender.resend(sequence, nowMs);
+        sender.pump(nowMs);
+        if (sender.busy) this.#events.onBusy();
         return;
       }
       case 'pli':
@@ -395,7 +398,7 @@ export class WebrtcPeer {
     this.#replayWanted = false;
     this.#replayedAtMs = nowMs;
     for (const { sender } of this.#sends) if (sender.kind === 'video' && !sender.catchingUp) sender.replay(nowMs);
-    this.#events.onCatchUp();
+    this.#events.onBusy();
   }
 }
 

@@ -116,6 +116,7 @@ test('a packet that is asked for again has the bytes, number and time that it ha
   for (let nowMs = 800; nowMs <= 1_000; nowMs += 5) sender.pump(nowMs);
   const originals = [...sent];
   for (const original of originals) sender.resend(original.sequence, 1_000);
+  for (let nowMs = 1_000; nowMs <= 1_010; nowMs += 2) sender.pump(nowMs);
   assert.deepEqual(sent.slice(originals.length), originals);
   assert.equal(sender.resent, originals.length);
 });
@@ -132,6 +133,7 @@ test('what was never sent, or is too old for SRTP, is not sent again', () => {
   sender.resend(100, 24_000);
   sender.resend(100 + before, 24_000);
   sender.resend(99, 24_000);
+  sender.pump(24_000);
   assert.equal(sent.length, before);
 });
 
@@ -140,12 +142,42 @@ test('requests for packets are limited, so that they can’t be used to flood so
   picture(0, true, 0);
   sender.start(0);
   picture(1, false, 40, 900);
-  sender.pump(40);
+  let nowMs = 40;
+  for (; sender.busy; nowMs += 2) sender.pump(nowMs);
   const before = sent.length;
+  assert.equal(before, 902);
   for (let round = 0; round < 10; round++) {
-    for (let at = 0; at < 900; at++) sender.resend((65_530 + 2 + at) & 0xffff, 50);
+    for (let at = 0; at < 900; at++) sender.resend((65_530 + 2 + at) & 0xffff, nowMs);
   }
+  for (; sender.busy; nowMs += 2) sender.pump(nowMs);
   assert.equal(sent.length - before, 600);
+});
+
+test('large pictures are spread, so that a browser’s small socket buffer does not overflow', () => {
+  const { sender, sent, picture } = setUp();
+  picture(0, true, 0, 2);
+  sender.start(0);
+  picture(1, false, 1_000, 500);
+  sender.pump(1_000);
+  assert.equal(sent.length, 2 + 40);
+  sender.pump(1_002);
+  assert.equal(sent.length, 2 + 60);
+  let nowMs = 1_002;
+  for (; sender.busy; nowMs += 2) sender.pump(nowMs);
+  assert.ok(nowMs < 1_050, `it took ${nowMs - 1_000} ms`);
+  assert.deepEqual(new Set(sent.slice(2).map((one) => one.time)), new Set([FRAME]));
+});
+
+test('a long GOP of a large picture takes longer than 150 ms, and its times say so', () => {
+  const { sender, sent, picture } = setUp();
+  for (let frame = 0; frame <= 100; frame++) picture(frame, frame === 0, frame * 40, 60);
+  sender.start(4_000);
+  let nowMs = 4_000;
+  for (; sender.busy; nowMs += 2) sender.pump(nowMs);
+  assert.ok(nowMs > 4_590 && nowMs < 4_650, `it took ${nowMs - 4_000} ms`);
+  const span = (sent.at(-1)?.time ?? 0) - (sent[0]?.time ?? 0);
+  // The last picture of the 4 s is sent at 4/4.6 of the 600 ms: live goes on meanwhile.
+  assert.ok(Math.abs(span / 90 - 522) < 10, `the times span ${span / 90} ms`);
 });
 
 test('a viewer that comes before the first key frame waits for it', () => {

@@ -28,15 +28,21 @@ interface Run {
   readonly liveAtPts: number;
 }
 
-/** A GOP is given to a newcomer at 20 times its speed, but within this. */
+/** A GOP is given to a newcomer at 20 times its speed, or within this, as far as the pace below allows. */
 const CATCH_UP_RATE = 20;
 const CATCH_UP_MAX_MS = 150;
+/**
+ * Chromium gives its socket 64 KiB, which Linux takes for about 50 packets; what comes faster than they are fetched is
+ * lost, and asking for it again makes it worse. So large pictures are spread: 40 packets at once, then about 100 Mb/s.
+ */
+const BURST_PACKETS = 40;
+const PACKETS_PER_MS = 10;
 /**
  * libsrtp refuses to send a packet more than 1,024 behind the newest (its window), and the browser would not take it
  * either.
  */
 const RESEND_WINDOW = 1_000;
-/** Retransmissions per second at most, and at once: enough for a lost key frame, not enough to be abused. */
+/** Retransmissions per second at most, and in a row: enough for a lost key frame, not enough to be abused. */
 const RESEND_PER_S = 1_500;
 const RESEND_BURST = 600;
 const MAX_RUNS = 8;
@@ -55,8 +61,13 @@ export class Sender {
   /** While catching up: when that began; else 0. */
   #catchUpSinceMs = 0;
   #started = false;
+  /** Numbers (extended) to be sent again, oldest request first. */
+  readonly #resends = new Set<number>();
   #resendBudget = RESEND_BURST;
   #resendAtMs = 0;
+  /** How many packets may go out now. */
+  #tokens = BURST_PACKETS;
+  #tokensAtMs = 0;
   packets = 0;
   bytes = 0;
   units = 0;
@@ -84,6 +95,11 @@ export class Sender {
   get catchingUp(): boolean {
     return this.#catchUpSinceMs > 0;
   }
+  /** There is something to send that had to wait: call `pump` every few ms. */
+  get busy(): boolean {
+    const { log } = this.#options;
+    return this.#started && (this.#resends.size > 0 || (this.#cursor >= 0 && this.#cursor < log.head));
+  }
   /** Nothing was sent yet, so there is nothing to report about. */
   get idle(): boolean {
     return this.packets === 0;
@@ -106,7 +122,9 @@ export class Sender {
     const fromPts = log.pts(log.keyIndex);
     const newestPts = log.newestPts;
     const spanTicks = Math.max(0, newestPts - fromPts);
-    const durationTicks = Math.min(spanTicks / CATCH_UP_RATE, (CATCH_UP_MAX_MS / 1000) * clockRateHz);
+    const wishedMs = Math.min(((spanTicks / clockRateHz) * 1000) / CATCH_UP_RATE, CATCH_UP_MAX_MS);
+    const durationMs = Math.max(wishedMs, (log.head - log.keyIndex - BURST_PACKETS) / PACKETS_PER_MS);
+    const durationTicks = (durationMs / 1000) * clockRateHz;
     // Never behind what was sent already: a decoder takes a time that goes back for a broken stream.
     const fromOut = Math.max(newestPts, Math.ceil(this.#lastOut) + 1);
     this.#begin({
@@ -121,10 +139,13 @@ export class Sender {
     return true;
   }
 
-  /** Called after the log has grown, and every few ms while catching up. */
+  /** Called after the log has grown, and every few ms while `busy`. */
   pump(nowMs: number): void {
     if (!this.#started) return;
     const { log } = this.#options;
+    this.#tokens = Math.min(BURST_PACKETS, this.#tokens + (nowMs - this.#tokensAtMs) * PACKETS_PER_MS);
+    this.#tokensAtMs = nowMs;
+    this.#resendSome();
     if (this.#cursor < 0 || this.#cursor < log.base) {
       // Nothing to start with yet, or so slow that what comes next is gone: on from the newest key frame.
       if (this.#options.kind === 'audio') this.#cursor = log.head;
@@ -142,6 +163,7 @@ export class Sender {
       ? run.fromOut + ((nowMs - this.#catchUpSinceMs) / 1000) * this.#options.clockRateHz
       : Number.POSITIVE_INFINITY;
     while (this.#cursor < log.head) {
+      if (this.#tokens < 1) return;
       const pts = log.pts(this.#cursor);
       const out = outTime(run, pts);
       if (out > dueOut) return;
@@ -154,13 +176,11 @@ export class Sender {
     this.#catchUpSinceMs = 0;
   }
 
-  /** Sends packets again that the viewer misses (RFC 4585 §6.2.1). `sequence` is the 16-bit number. */
+  /** Notes a packet that the viewer misses (RFC 4585 §6.2.1), for the next `pump`. `sequence` is the 16-bit number. */
   resend(sequence: number, nowMs: number): void {
     const behind = (this.#sequence - 1 - sequence) & 0xffff;
-    if (behind > RESEND_WINDOW) return;
     const extended = this.#sequence - 1 - behind;
-    const run = this.#runs.findLast((one) => one.sequence <= extended);
-    if (run === undefined) return;
+    if (behind > RESEND_WINDOW || this.#resends.has(extended)) return;
     this.#resendBudget = Math.min(
       RESEND_BURST,
       this.#resendBudget + ((nowMs - this.#resendAtMs) / 1000) * RESEND_PER_S,
@@ -168,9 +188,19 @@ export class Sender {
     this.#resendAtMs = nowMs;
     if (this.#resendBudget < 1) return;
     this.#resendBudget--;
-    const index = run.index + extended - run.sequence;
-    if (this.#options.log.packet(index) === undefined) return;
-    if (this.#send(index, extended, outTime(run, this.#options.log.pts(index)))) this.resent++;
+    this.#resends.add(extended);
+  }
+
+  #resendSome(): void {
+    for (const sequence of this.#resends) {
+      if (this.#tokens < 1) return;
+      this.#resends.delete(sequence);
+      const run = this.#runs.findLast((one) => one.sequence <= sequence);
+      if (run === undefined || this.#sequence - 1 - sequence > RESEND_WINDOW) continue;
+      const index = run.index + sequence - run.sequence;
+      if (this.#options.log.packet(index) === undefined) continue;
+      if (this.#send(index, sequence, outTime(run, this.#options.log.pts(index)))) this.resent++;
+    }
   }
 
   /** The time stamp that stands for a presentation time, for sender reports. */
@@ -204,6 +234,7 @@ export class Sender {
     packet[9] = (ssrc >>> 16) & 0xff;
     packet[10] = (ssrc >>> 8) & 0xff;
     packet[11] = ssrc & 0xff;
+    this.#tokens--;
     this.packets++;
     this.bytes += packet.length - 12;
     return sink.sendMessageBinary(packet);

@@ -3,8 +3,8 @@ import { FeedTrack } from './feed-track.ts';
 import type { PacketLog } from './packet-log.ts';
 import { WebrtcPeer } from './peer.ts';
 
-/** How often those who catch up are given more, and publishers' gaps are looked at. */
-const PUMP_MS = 5;
+/** How often those whose packets wait are given more, and publishers' gaps are looked at. */
+const PUMP_MS = 2;
 const TICK_MS = 1_000;
 
 /** All that the WebRTC process holds: what is fed into it, and who looks at it. */
@@ -84,7 +84,11 @@ export class Transport {
       this.#send({ type: 'log', level: 'warn', text: problem });
       return;
     }
-    for (const peer of this.#peers.values()) if (peer.feed === unit.feed) peer.pump(track.log, nowMs);
+    for (const peer of this.#peers.values()) {
+      if (peer.feed !== unit.feed) continue;
+      peer.pump(track.log, nowMs);
+      if (peer.busy) this.#beginPumping();
+    }
   }
 
   #addPeer(request: Extract<DownMessage, { type: 'peer' }>['request']): void {
@@ -107,7 +111,7 @@ export class Transport {
           },
           onRtp: (media, packet) => this.#send({ type: 'rtp', peer: id, media, packet }),
           onSync: (media, timestamp, ntpMs) => this.#send({ type: 'sync', peer: id, media, timestamp, ntpMs }),
-          onCatchUp: () => this.#beginPumping(),
+          onBusy: () => this.#beginPumping(),
         },
         performance.now(),
       );
@@ -138,7 +142,7 @@ export class Transport {
         peer.poll(nowMs);
         busy = true;
       }
-      if (!peer.catchingUp) continue;
+      if (!peer.busy) continue;
       peer.pump(null, nowMs);
       busy = true;
     }
