@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { benchMedia, FPS } from './lib/media.ts';
 import { cpuSeconds, Program, residentMb } from './lib/process.ts';
-import { BenchServer } from './lib/server.ts';
+import { BenchServer, freePort } from './lib/server.ts';
+import { clockNs } from './lib/stamp.ts';
 import { type LoadResult, median, percentile } from './lib/stats.ts';
 
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
@@ -183,6 +184,33 @@ async function firstPictures(kind: 'rtsp' | 'mse' | 'hls' | 'webrtc', gops: read
   }
 }
 
+/** The camera's plug is pulled and put back: how long after it answers again do its viewers see a picture? */
+async function comeBack(): Promise<void> {
+  const port = await freePort();
+  const first = new Program(node, [here('camera.ts'), '2', String(port)]);
+  await first.line();
+  await using server = await BenchServer.start({ cam: `rtsp://127.0.0.1:${port}/main` });
+  const program = new Program(node, [here('load.ts'), 'rtsp', server.rtsp('cam'), '10', '12']);
+  await using _load = program;
+  await program.line();
+  first.child.kill('SIGKILL');
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  const second = new Program(node, [here('camera.ts'), '2', String(port)]);
+  await using _camera = second;
+  await second.line();
+  const backMs = Number(clockNs()) / 1e6;
+  const result: LoadResult = JSON.parse(await program.line());
+  const delays = result.resumedMs.map((ms) => ms - backMs);
+  const detail = `${delays.length} of 10 viewers stayed and saw it again`;
+  report(
+    'camera back after 3 s, RTSP viewers see it',
+    delays.length === 10 ? percentile(delays, 100) : Number.POSITIVE_INFINITY,
+    500,
+    'ms',
+    detail,
+  );
+}
+
 async function memory(): Promise<void> {
   const camera = await startCamera(2);
   await using _camera = camera.program;
@@ -246,6 +274,7 @@ if (wanted('webrtc')) {
   await firstPictures('webrtc', [2, 4]);
 }
 if (wanted('hls')) await firstPictures('hls', [2]);
+if (wanted('drop')) await comeBack();
 if (wanted('memory')) await memory();
 
 console.log('\n| work | measured | to reach | |\n|---|---|---|---|');

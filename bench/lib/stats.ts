@@ -17,11 +17,14 @@ export interface LoadResult {
   readonly missing: number;
   readonly pictures: number;
   readonly bytes: number;
+  /** Monotonic ms (`clockNs`) at which a viewer saw its first picture after a second or more without. */
+  readonly resumedMs: readonly number[];
 }
 
 /** Collects stamps of all viewers. */
 export class Collector {
   readonly firstPictureMs: number[] = [];
+  readonly resumedMs: number[] = [];
   readonly #latencies: number[] = [];
   #missing = 0;
   #pictures = 0;
@@ -53,6 +56,7 @@ export class Collector {
       missing: this.#missing,
       pictures: this.#pictures,
       bytes: this.#bytes,
+      resumedMs: this.resumedMs,
     };
   }
 }

@@ -12,6 +12,7 @@ export function mseViewer(url: string, collector: Collector): Promise<void> {
     let upgraded = false;
     let first = true;
     let lastCount = -1;
+    let lastNs = 0n;
     let rest: Buffer = Buffer.alloc(0);
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('closed')));
@@ -56,7 +57,10 @@ export function mseViewer(url: string, collector: Collector): Promise<void> {
           collector.firstPictureMs.push(performance.now() - startMs);
           resolve();
         }
-        collector.picture(Number(clockNs() - ns) / 1e6, lastCount < 0 ? 0 : Math.max(0, count - lastCount - 1));
+        const nowNs = clockNs();
+        if (lastNs > 0n && nowNs - lastNs > 1_000_000_000n) collector.resumedMs.push(Number(nowNs) / 1e6);
+        lastNs = nowNs;
+        collector.picture(Number(nowNs - ns) / 1e6, lastCount < 0 ? 0 : Math.max(0, count - lastCount - 1));
         lastCount = count;
       }
     };

@@ -14,6 +14,7 @@ export function rtspViewer(url: string, collector: Collector): Promise<void> {
     let first = true;
     let sawKey = false;
     let lastCount = -1;
+    let lastNs = 0n;
     let tail: Buffer = Buffer.alloc(0);
     const send = (method: string, target: string, extra = ''): void => {
       const line = session === '' ? '' : `Session: ${session}\r\n`;
@@ -67,7 +68,10 @@ export function rtspViewer(url: string, collector: Collector): Promise<void> {
         collector.firstPictureMs.push(performance.now() - startMs);
         resolve();
       }
-      collector.picture(Number(clockNs() - ns) / 1e6, lastCount < 0 ? 0 : Math.max(0, count - lastCount - 1));
+      const nowNs = clockNs();
+      if (lastNs > 0n && nowNs - lastNs > 1_000_000_000n) collector.resumedMs.push(Number(nowNs) / 1e6);
+      lastNs = nowNs;
+      collector.picture(Number(nowNs - ns) / 1e6, lastCount < 0 ? 0 : Math.max(0, count - lastCount - 1));
       lastCount = count;
     };
   });

@@ -44,6 +44,11 @@ export class Fanout {
     this.#onListenerError = options.onListenerError;
   }
 
+  /** Whether a key frame is kept, so that a decoder could follow. */
+  get holdsKey(): boolean {
+    return this.#gop.length > 0;
+  }
+
   get listenerCount(): number {
     return this.#immediate.length + this.#riding.length;
   }

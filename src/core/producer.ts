@@ -48,7 +48,7 @@ export class Producer {
   description: SourceDescription | undefined;
   /** Stream track ids by source track index; -1 where the stream does not take it. Set by the stream. */
   trackIds: number[] = [];
-  /** No key frame has come since the connection was described. Kept by the stream. */
+  /** No picture has been passed on since the connection was described. Kept by the stream. */
   awaitsKey = true;
   bytesReceived = 0;
   reconnects = 0;

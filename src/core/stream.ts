@@ -1,7 +1,7 @@
 import { HearthcamError } from './errors.ts';
 import { Fanout, type GopSnapshot, type SubscribeOptions, type UnitListener } from './fanout.ts';
 import type { Log } from './log.ts';
-import type { AccessUnit, Track } from './media.ts';
+import type { AccessUnit, Track, TrackFormat } from './media.ts';
 import { describeMismatch, type MediaWant, negotiate } from './negotiate.ts';
 import { Producer, type ProducerOwner, type ProducerTiming } from './producer.ts';
 import { type SourceDescription, type SourceModule, type SourceSpec, type SourceUnit, specParam } from './source.ts';
@@ -229,7 +229,6 @@ export class Stream implements ProducerOwner {
       this.#timeline.set(producer, timeline);
     }
     timeline.begin(description.tracks, description.sharedClock);
-    // Pictures before the first key frame of a connection refer to some that nobody has.
     producer.awaitsKey = true;
     const before = this.#tracks;
     const others = this.#producers.filter((other) => other !== producer && other.state === 'running');
@@ -273,7 +272,9 @@ export class Stream implements ProducerOwner {
     const timeline = this.#timeline.get(producer);
     if (track === undefined || timeline === undefined) return;
     if (unit.format.kind === 'video' && producer.awaitsKey) {
-      if (!unit.key) return;
+      // A camera that comes back in the middle of its GOP: decoders have pictures of the same coding to go on from, and
+      // show motion with some smear instead of a frozen picture for the rest of the GOP. Otherwise they have nothing.
+      if (!unit.key && !(this.#fanout.holdsKey && sameCoding(track.format, unit.format))) return;
       producer.awaitsKey = false;
     }
     track.format = unit.format;
@@ -435,6 +436,10 @@ export class Stream implements ProducerOwner {
       );
     }
   }
+}
+
+function sameCoding(before: TrackFormat | null, after: TrackFormat): boolean {
+  return before !== null && before.codecString === after.codecString && before.config.equals(after.config);
 }
 
 /** Waits for `promise`, but no longer than until `signal` is aborted. */
