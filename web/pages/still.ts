@@ -16,7 +16,6 @@ export class StillCard {
   readonly #abort = new AbortController();
   #image: HTMLImageElement | null = null;
   #state: StreamInfo['state'] = 'idle';
-  #reason = '';
   #inSight = false;
   #busy = false;
   #problem = '';
@@ -46,8 +45,6 @@ export class StillCard {
   update(info: StreamInfo): void {
     if (info.state !== this.#state && info.state === 'live') this.#askedMs = Number.NEGATIVE_INFINITY;
     this.#state = info.state;
-    this.#reason = info.reason;
-    this.#explain('');
   }
 
   close(): void {
@@ -94,14 +91,9 @@ export class StillCard {
     this.#explain('');
   }
 
-  /** Over an old picture nothing is written: the card's state says it. */
   #explain(problem: string): void {
     if (problem !== '') this.#problem = problem;
-    if (this.#image !== null) {
-      this.#why.textContent = '';
-      return;
-    }
-    if (problem !== '') this.#why.textContent = problem;
-    else if (this.#reason !== '') this.#why.textContent = this.#reason;
+    // The card says why. Over an old picture nothing is written.
+    this.#why.textContent = this.#image === null && this.#problem !== '' ? 'No picture' : '';
   }
 }

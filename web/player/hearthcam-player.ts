@@ -349,14 +349,16 @@ export class HearthcamPlayer extends LitElement {
     const isFull = document.fullscreenElement === this;
     const canFloat = document.pictureInPictureEnabled && this.picture instanceof HTMLVideoElement;
     return html`<div class="bar" part="bar">
-      <span class="name">${this.name || this.src}</span>
-      ${
-        mode === null
-          ? nothing
-          : html`<span class="badge" data-phase=${phase} title="How the picture comes, and how late it is"
+      <span class="who"
+        ><span class="name">${this.name || this.src}</span>
+        ${
+          mode === null
+            ? nothing
+            : html`<span class="badge" data-phase=${phase} title="How the picture comes, and how late it is"
               >${MODE_NAMES[mode]}${latency}</span
             >`
-      }
+        }</span
+      >
       <span class="space"></span>
       ${
         this.#hasSound()

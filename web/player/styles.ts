@@ -147,9 +147,18 @@ export const styles = css`
     display: flex;
     align-items: center;
     gap: 2px;
-    padding: 26px 8px 6px 12px;
+    padding: 26px 8px 6px 8px;
     background: linear-gradient(transparent, rgb(0 0 0 / 62%));
     transition: opacity 0.25s;
+  }
+  .who {
+    display: flex;
+    align-items: center;
+    min-width: 0;
+    padding: 3px 11px;
+    border-radius: 99px;
+    background: rgb(11 13 16 / 62%);
+    backdrop-filter: blur(8px);
   }
   .name {
     min-width: 0;
@@ -158,14 +167,10 @@ export const styles = css`
     white-space: nowrap;
     font-size: 14px;
     font-weight: 600;
-    text-shadow: 0 1px 2px rgb(0 0 0 / 60%);
   }
   .badge {
     margin-left: 10px;
-    padding: 2px 8px;
-    border-radius: 99px;
-    background: rgb(11 13 16 / 58%);
-    font-size: 12px;
+    font-size: 12.5px;
     font-variant-numeric: tabular-nums;
     white-space: nowrap;
   }

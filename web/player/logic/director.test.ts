@@ -195,6 +195,20 @@ test('WebRTC finds out by itself that the server was restarted, though its conne
   assert.ok(page.nowMs - backMs <= 2_500, `${page.nowMs - backMs} ms`);
 });
 
+test('a camera that the server can’t reach is asked for in one mode only, until it is back', () => {
+  const page = new Page()
+    .all({ ...REFUSED, everywhere: true })
+    .start()
+    .run(30_000);
+  assert.ok(
+    page.log.every((line) => !/mse|hls|mjpeg/.test(line)),
+    page.log.join(),
+  );
+  assert.equal(page.director.status.reason?.text, REFUSED.text);
+  page.all('play').until('playing');
+  assert.equal(page.shown, 'webrtc');
+});
+
 test('a connection that is lost after playing is dialled again at once', () => {
   const page = new Page(['mse']).start().run(5_000).drop('mse');
   assert.deepEqual(page.opened, ['mse']);

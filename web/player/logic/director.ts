@@ -364,6 +364,7 @@ export class Director {
       return;
     }
     this.#failures.set(candidate.mode, reason);
+    if (reason.everywhere === true) this.#queue = [];
     if (this.#queue.length > 0) this.#openNext(nowMs);
     else if (this.#candidates.length === 0 && this.#retryAtMs === null) this.#wait(nowMs);
   }

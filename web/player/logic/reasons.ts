@@ -6,6 +6,8 @@ export interface Reason {
    */
   readonly kind: 'server' | 'network' | 'unsupported' | 'timeout' | 'ended';
   readonly text: string;
+  /** The stream itself is the trouble, not the way it was asked for: other modes would hear the same. */
+  readonly everywhere?: boolean;
 }
 
 const RANK: Readonly<Record<Reason['kind'], number>> = { server: 4, unsupported: 3, timeout: 2, ended: 1, network: 0 };
@@ -17,19 +19,17 @@ export function bestReason(reasons: Iterable<Reason>): Reason | null {
   return best;
 }
 
+const NOT_FOUND = 'stream not found';
 const FALLBACK = 'the server gave no reason';
 
 /** A `{"type":"error"}` value: `mse: streams: dial tcp …` without the request's name and go2rtc's module name. */
 export function reasonFromWs(value: unknown): Reason {
   const text = typeof value === 'string' ? value : '';
-  return {
-    kind: 'server',
-    text:
-      text
-        .replace(/^(mse|mp4|hls|mjpeg|webrtc(\/\w+)?):\s*/i, '')
-        .replace(/^streams:\s*/i, '')
-        .trim() || FALLBACK,
-  };
+  const plain = text
+    .replace(/^(mse|mp4|hls|mjpeg|webrtc(\/\w+)?):\s*/i, '')
+    .replace(/^streams:\s*/i, '')
+    .trim();
+  return { kind: 'server', text: plain || FALLBACK, everywhere: plain === NOT_FOUND };
 }
 
 /** A refused HTTP request: a JSON body of ours, or plain text, or just the status. */
@@ -37,8 +37,10 @@ export function reasonFromHttp(status: number, body: string): Reason {
   const text = jsonMessage(body) ?? (body.trimStart().startsWith('<') ? '' : body.trim());
   const plain = text.replace(/^streams:\s*/i, '').slice(0, 300);
   if (status === 401) return { kind: 'server', text: 'the server asks for a user name and password' };
-  if (plain !== '') return { kind: 'server', text: plain };
-  return { kind: 'server', text: status === 404 ? 'stream not found' : `the server answered with status ${status}` };
+  // Bad Gateway and Gateway Timeout with a text are ours: the camera. A proxy's have an HTML page.
+  const everywhere = plain === NOT_FOUND || (plain !== '' && (status === 502 || status === 504));
+  if (plain !== '') return { kind: 'server', text: plain, everywhere };
+  return { kind: 'server', text: status === 404 ? NOT_FOUND : `the server answered with status ${status}` };
 }
 
 function jsonMessage(body: string): string | undefined {

@@ -90,6 +90,20 @@ for (const { status, body, want } of http) {
   });
 }
 
+const places = [
+  { status: 404, body: 'stream not found\n', everywhere: true },
+  { status: 404, body: '404 page not found\n', everywhere: false },
+  { status: 504, body: 'no answer from 192.0.2.7:554\n', everywhere: true },
+  { status: 502, body: '<html><h1>Bad gateway</h1></html>', everywhere: false },
+  { status: 500, body: 'streams: codecs not matched: video:H265 => video:H264', everywhere: false },
+  { status: 503, body: 'the WebRTC process did not answer', everywhere: false },
+];
+for (const { status, body, everywhere } of places) {
+  test(`status ${status} with "${body.trim().slice(0, 30)}" ${everywhere ? 'ends' : 'goes on with'} the round`, () => {
+    assert.equal(reasonFromHttp(status, body).everywhere === true, everywhere);
+  });
+}
+
 test('what the server says beats what is only guessed', () => {
   const guess: Reason = { kind: 'timeout', text: 'no picture within 8 s' };
   const word: Reason = { kind: 'server', text: 'camera off' };

@@ -70,8 +70,8 @@ export class MseTransport implements Transport {
       const text = this.element.error?.message ?? '';
       this.#fail({ kind: 'unsupported', text: `the browser can’t play this picture${text === '' ? '' : `: ${text}`}` });
     });
-    this.#unwatch = watchFrames(this.element, (mediaTimeS) => {
-      this.#ageMs = this.#clock.ageMs(mediaTimeS, performance.now());
+    this.#unwatch = watchFrames(this.element, (frame) => {
+      this.#ageMs = this.#clock.ageMs(frame.mediaTimeS, performance.now());
       events.frame();
     });
 

@@ -19,6 +19,8 @@ export class WebRtcTransport implements Transport {
   #over = false;
   #lastDelayS = 0;
   #lastEmitted = 0;
+  /** From the last packet of a picture to its presentation, smoothed; NaN where the browser doesn't tell. */
+  #ageMs = Number.NaN;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -59,7 +61,13 @@ export class WebRtcTransport implements Transport {
         rttS = number(report['currentRoundTripTime']);
       }
     }
-    return jitterS === null ? null : jitterS + rttS / 2;
+    const waitedS = Number.isNaN(this.#ageMs) ? jitterS : this.#ageMs / 1000;
+    return waitedS === null ? null : waitedS + rttS / 2;
+  }
+
+  #note(ageMs: number): void {
+    if (ageMs < 0 || ageMs > 60_000) return;
+    this.#ageMs = Number.isNaN(this.#ageMs) ? ageMs : this.#ageMs * 0.9 + ageMs * 0.1;
   }
 
   async #connect(): Promise<void> {
@@ -91,7 +99,10 @@ export class WebRtcTransport implements Transport {
       return;
     }
     events.media({ hasAudio: kinds.includes('audio'), codecs: '' });
-    this.#unwatch = watchFrames(this.element, () => events.frame());
+    this.#unwatch = watchFrames(this.element, ({ receivedMs }) => {
+      if (receivedMs !== undefined) this.#note(performance.now() - receivedMs);
+      events.frame();
+    });
     this.element.srcObject = picture;
     play(this.element);
   }
