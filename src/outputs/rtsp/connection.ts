@@ -35,6 +35,7 @@ export interface ServerContext {
 /** Seconds of silence before a session ends; told to clients in the Session header. */
 export const SESSION_TIMEOUT_S = 60;
 const PUBLISH_TIMEOUT_MS = 15_000;
+const LINGER_MS = 1_000;
 const SLOW_REPORT_MS = 10_000;
 /** Requests that may wait for their turn. */
 const MAX_WAITING = 32;
@@ -140,6 +141,16 @@ export class RtspConnection {
     this.socket.destroy();
   }
 
+  /** Nothing more is read; what was answered is still sent, to a peer that reads it within a second. */
+  finish(): void {
+    this.#parser.stop();
+    this.#queue = [];
+    this.endSession();
+    if (this.socket.destroyed) return;
+    this.socket.end();
+    setTimeout(() => this.close(), LINGER_MS).unref();
+  }
+
   endSession(): void {
     const { player, publisher } = this;
     this.player = undefined;
@@ -154,7 +165,7 @@ export class RtspConnection {
   }
 
   respond(request: RtspRequest, status: number, headers: HeaderInput = {}, body?: Buffer): void {
-    if (this.socket.destroyed) return;
+    if (!this.socket.writable) return;
     this.socket.write(
       serializeResponse({ status }, { CSeq: request.cseq ?? 0, Server: this.context.env.product, ...headers }, body),
     );
@@ -237,7 +248,7 @@ export class RtspConnection {
     this.respond(request, 401, { 'WWW-Authenticate': auth.challenges(nowMs, verdict.status === 'stale') });
     if (verdict.status === 'wrong') {
       log.warn(`RTSP ${this.remoteAddr}: wrong user or password`);
-      this.socket.end();
+      this.finish();
     }
     return false;
   }
@@ -250,18 +261,14 @@ export class RtspConnection {
     else this.context.log.error(about);
     const answer = known ? rtspStatus(error.status) : 500;
     this.respond(request, answer);
-    if (answer === 404 || answer === 500) this.socket.end();
+    if (answer === 404 || answer === 500) this.finish();
   }
 
   /** Ends a connection whose bytes make no sense. */
   #refuse(error: unknown): void {
     this.context.log.debug(`RTSP ${this.remoteAddr}: ${describeError(error)}`);
-    this.#parser.stop();
-    this.#queue = [];
-    if (!this.socket.destroyed) this.socket.end(serializeResponse({ status: 400 }, {}));
-    // A peer that does not read the answer is not waited for.
-    this.endSession();
-    setTimeout(() => this.close(), 1_000).unref();
+    if (!this.socket.destroyed) this.socket.write(serializeResponse({ status: 400 }, {}));
+    this.finish();
   }
 }
 

@@ -207,9 +207,8 @@ function pause(connection: RtspConnection, request: RtspRequest): void {
 
 function teardown(connection: RtspConnection, request: RtspRequest): void {
   connection.respond(request, 200, session(connection));
-  connection.endSession();
   // go2rtc and most cameras end the connection here, and nothing else can follow.
-  connection.socket.end();
+  connection.finish();
 }
 
 function announce(connection: RtspConnection, request: RtspRequest): void {

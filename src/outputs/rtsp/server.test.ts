@@ -10,8 +10,14 @@ import { parseSdp } from '../../wire/sdp/index.ts';
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 300);
 
 let clip: Clip;
+/** So many bytes that a viewer who does not read is full at once. */
+let heavy: Clip;
 before(async () => {
-  clip = await makeClip(testPicture({ seconds: 4, gop: 50 }));
+  const quality = ['-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-qp', '5'];
+  [clip, heavy] = await Promise.all([
+    makeClip(testPicture({ seconds: 4, gop: 50 })),
+    makeClip(testPicture({ size: '1280x720', seconds: 1, gop: 10, video: ['-c:v', 'libx264', ...quality] })),
+  ]);
 });
 
 const start = (config: Record<string, unknown> = {}) => {
@@ -241,17 +247,7 @@ test('a camera that drops and returns: viewers stay, numbers and times go on', a
 });
 
 test('a viewer that stops reading costs little, is told in the count, and resumes with a key frame', async () => {
-  const camera = clipSource(
-    'clip',
-    await makeClip(
-      testPicture({
-        size: '1280x720',
-        seconds: 2,
-        gop: 10,
-        video: ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-qp', '5'],
-      }),
-    ),
-  );
+  const camera = clipSource('clip', heavy);
   await using server = await startTestRtspServer({
     sources: [camera.module],
     streams: { cam: ['clip:'] },
@@ -283,17 +279,7 @@ test('a viewer that stops reading costs little, is told in the count, and resume
 });
 
 test('a viewer that takes nothing for long is closed, the other ones go on', async () => {
-  const camera = clipSource(
-    'clip',
-    await makeClip(
-      testPicture({
-        size: '1280x720',
-        seconds: 2,
-        gop: 10,
-        video: ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-qp', '5'],
-      }),
-    ),
-  );
+  const camera = clipSource('clip', heavy);
   await using server = await startTestRtspServer({
     sources: [camera.module],
     streams: { cam: ['clip:'] },
