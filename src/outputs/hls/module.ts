@@ -40,7 +40,11 @@ export const hls: OutputModule = {
 
     get('/api/stream.m3u8', async (request, reply, peer) => {
       const params = paramsOf(request);
-      const stream = requestedStream(env, { src: params.get('src') ?? '', name: params.get('name') ?? '' }, peer);
+      const stream = requestedStream(
+        env,
+        { src: params.get('src') ?? undefined, name: params.get('name') ?? undefined },
+        peer,
+      );
       const text = await masterPlaylist(env, sessions, stream, readWants(params), viewerOf(request, peer, 'hls/fmp4'));
       return reply.type(PLAYLIST).header('cache-control', 'no-store').send(text);
     });
@@ -68,8 +72,8 @@ export const hls: OutputModule = {
       type: 'hls',
       right: 'view',
       async handler(session, value) {
-        const stream = env.hub.require(session.src);
-        const { remoteAddr, userAgent } = session;
+        const { src, query, peer, remoteAddr, userAgent } = session;
+        const stream = requestedStream(env, { src, name: query.get('name') ?? undefined }, peer);
         const who = { formatName: 'hls/fmp4', protocol: 'http', remoteAddr };
         const full = userAgent === undefined ? who : { ...who, userAgent };
         session.send('hls', await masterPlaylist(env, sessions, stream, parseCodecTokens(value).wants, full));

@@ -1,6 +1,5 @@
 import { parseCodecTokens } from '../../core/codec-tokens.ts';
-import type { WsSession } from '../../core/contracts.ts';
-import type { Hub } from '../../core/hub.ts';
+import type { Env, WsSession } from '../../core/contracts.ts';
 import { type AccessUnit, type Track, VIDEO_CLOCK_HZ } from '../../core/media.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import type { Scope } from '../../core/scope.ts';
@@ -9,7 +8,7 @@ import { DEFAULT_VIEWER_LIMITS, SocketViewer } from '../../core/viewer.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { keyframeMp4 } from '../../wire/mp4/still.ts';
 import { wsBinaryFrame } from '../../wire/websocket/frame.ts';
-import { openViewer, refuseSoundOnly } from './session.ts';
+import { openViewer, refuseSoundOnly, sessionStream } from './session.ts';
 
 /** All viewers of key frames of one track: each key frame is made into a file and framed once. */
 class KeyframeFeed implements Disposable {
@@ -49,8 +48,8 @@ class KeyframeFeed implements Disposable {
  * (compat.md 7, KEEP), then each binary message is a whole file with one key frame.
  * @throws HearthcamError when the stream has no video that MP4 carries
  */
-export async function serveKeyframes(hub: Hub, session: WsSession, value: unknown, scope: Scope): Promise<void> {
-  const stream = hub.require(session.src);
+export async function serveKeyframes(env: Env, session: WsSession, value: unknown, scope: Scope): Promise<void> {
+  const stream = sessionStream(env, session);
   const offer = {
     ...parseCodecTokens(value),
     wants: parseCodecTokens(value).wants.filter((want) => want.kind === 'video'),

@@ -29,7 +29,7 @@ export const mse: OutputModule = {
         },
       });
     };
-    add('mse', (session, value, scope) => serveMse(env.hub, session, value, scope));
-    add('mp4', (session, value, scope) => serveKeyframes(env.hub, session, value, scope));
+    add('mse', (session, value, scope) => serveMse(env, session, value, scope));
+    add('mp4', (session, value, scope) => serveKeyframes(env, session, value, scope));
   },
 };

@@ -211,34 +211,62 @@ test('a camera that changes its codec: our player goes on in place, others are t
   assert.match(left.errors[0] ?? '', /^mse: .*changed its codecs/);
 });
 
-test('after 40 days of one camera connection a new viewer still starts at 0', async () => {
-  const clip = clipOf('aac');
+/** The clip as live fragments of a camera that has run for so long. */
+function fragmentsOf(clip: Clip, afterDays: number) {
   const live = new LivePackager(
     clip.tracks.flatMap(({ format }, id) => (format === null ? [] : [{ id, format }])),
     { bytes: () => 0, write: () => {} },
   );
   const packs = clip.units.flatMap((unit) => {
-    const shift = 40 * 86_400 * unit.format.clockRateHz;
+    const shift = afterDays * 86_400 * unit.format.clockRateHz;
     const { format, key, data, track: trackId } = unit;
     const times = { pts: unit.ticks + shift, dts: unit.decodeTicks + shift, wallMs: 0, arrivedMs: 0 };
     return live.push([{ trackId, format, key, data, ...times }]);
   });
-  const startTicks = packs.find((pack) => pack.key)?.startTicks ?? 0;
-  assert.ok(startTicks > 3e11);
-  const file = Buffer.concat([live.init(startTicks), ...packs.map((pack) => pack.data)]);
+  return { live, packs: packs.slice(packs.findIndex((pack) => pack.key)) };
+}
+
+/** What Chromium has buffered after it was given the bytes: number of ranges, start, end. */
+async function bufferedBy(mime: string, file: Buffer): Promise<number[]> {
   await using page = await blankPage(browser, app.url);
-  const buffered = await page.evaluate<number[]>(`(async () => {
+  return await page.evaluate<number[]>(`(async () => {
     const media = new MediaSource();
     const video = document.createElement('video');
     video.src = URL.createObjectURL(media);
     await new Promise((resolve) => media.addEventListener('sourceopen', resolve, { once: true }));
-    const buffer = media.addSourceBuffer(${JSON.stringify(mp4Mime(live.formats))});
+    const buffer = media.addSourceBuffer(${JSON.stringify(mime)});
     buffer.appendBuffer(Uint8Array.from(atob('${file.toString('base64')}'), (c) => c.charCodeAt(0)));
     await new Promise((resolve) => buffer.addEventListener('updateend', resolve, { once: true }));
     return [video.buffered.length, video.buffered.start(0), video.buffered.end(0)];
   })()`);
-  assert.equal(buffered[0], 1);
-  assert.ok(Math.abs(buffered[1] ?? 9) < 0.1 && Math.abs((buffered[2] ?? 0) - 3) < 0.2, buffered.join());
+}
+
+test('after 40 days of one camera connection a new viewer still starts at 0', async () => {
+  const { live, packs } = fragmentsOf(clipOf('aac'), 40);
+  const startTicks = packs[0]?.startTicks ?? 0;
+  assert.ok(startTicks > 3e11);
+  const file = Buffer.concat([live.init(startTicks), ...packs.map((pack) => pack.data)]);
+  const [ranges, start = 9, end = 0] = await bufferedBy(mp4Mime(live.formats), file);
+  assert.equal(ranges, 1);
+  assert.ok(Math.abs(start) < 0.1 && Math.abs(end - 3) < 0.2, `${start} to ${end}`);
+});
+
+test('a viewer who was left out for a second gets a key frame right behind what it has, in one range', async () => {
+  const { live, packs } = fragmentsOf(clipOf('opus'), 1);
+  const base = packs[0]?.startTicks ?? 0;
+  const second = packs.findIndex((pack, index) => index > 0 && pack.key);
+  const stop = packs.findIndex((pack) => pack.startTicks > base + 20 * 3_600);
+  assert.ok(stop > 0 && stop < second);
+  const held = (packs[stop]?.startTicks ?? 0) - base;
+  const file = Buffer.concat([
+    live.init(base),
+    ...packs.slice(0, stop).map((pack) => pack.data),
+    live.init((packs[second]?.startTicks ?? 0) - held),
+    ...packs.slice(second).map((pack) => pack.data),
+  ]);
+  const [ranges, start = 9, end = 0] = await bufferedBy(mp4Mime(live.formats), file);
+  assert.equal(ranges, 1, 'no hole');
+  assert.ok(start < 0.1 && end > 1.5, `${start} to ${end}`);
 });
 
 interface Heard {

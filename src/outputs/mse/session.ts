@@ -1,10 +1,10 @@
 import { type CodecOffer, parseCodecTokens } from '../../core/codec-tokens.ts';
-import type { WsSession } from '../../core/contracts.ts';
+import type { Env, WsSession } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
-import type { Hub } from '../../core/hub.ts';
 import { LiveMp4 } from '../../core/live-mp4.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import { describeMismatch } from '../../core/negotiate.ts';
+import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Consumer, Stream } from '../../core/stream.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
@@ -18,8 +18,8 @@ const SERVICE_RESTART = 1012;
  * Ends with `scope`, or when the stream has nothing more for it.
  * @throws HearthcamError when the stream gives nothing that the client can play
  */
-export async function serveMse(hub: Hub, session: WsSession, value: unknown, scope: Scope): Promise<void> {
-  const stream = hub.require(session.src);
+export async function serveMse(env: Env, session: WsSession, value: unknown, scope: Scope): Promise<void> {
+  const stream = sessionStream(env, session);
   await play(stream, session, parseCodecTokens(value), scope);
 }
 
@@ -51,6 +51,11 @@ async function play(stream: Stream, session: WsSession, offer: CodecOffer, paren
     await scope.close();
     throw error;
   }
+}
+
+/** The stream that the socket's `src` means; a URL needs the right to configure. */
+export function sessionStream(env: Env, session: WsSession): Stream {
+  return requestedStream(env, { src: session.src, name: session.query.get('name') ?? undefined }, session.peer);
 }
 
 export function openViewer(

@@ -7,11 +7,13 @@ import { after, test } from 'node:test';
 import { makeClip, readClip, testPicture } from '../../../testkit/mp4-source.ts';
 import { WireError } from '../../core/errors.ts';
 import type { AudioFormat } from '../../core/media.ts';
+import { streamInfo } from '../flac/encoder.ts';
 import { FlacTrack } from '../flac/track.ts';
 import { fragment } from './fragment.ts';
 import { initSegment } from './init.ts';
 import { hlsCodec, mimeCodec, mp4Mime } from './mime.ts';
 import { sampleEntry } from './sample-entry.ts';
+import { silentFrame } from './silence.ts';
 import { keyframeMp4 } from './still.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hearthcam-mp4-'));
@@ -137,6 +139,38 @@ test('A-law as FLAC in MP4 plays in ffmpeg, also where its sample number wraps',
   assert.equal(probe(bytes, '-show_entries', 'stream=codec_name,sample_rate,channels'), 'flac,8000,1');
   assert.equal(probe(bytes, '-show_entries', 'packet=pts').split('\n').length, 20);
 });
+
+for (const row of [
+  { codec: 'aac' as const, clockHz: 16_000, channels: 1, config: Buffer.from('1408', 'hex') },
+  { codec: 'aac' as const, clockHz: 48_000, channels: 2, config: Buffer.from('1190', 'hex') },
+  { codec: 'opus' as const, clockHz: 48_000, channels: 1, config: Buffer.alloc(0) },
+  { codec: 'opus' as const, clockHz: 48_000, channels: 2, config: Buffer.alloc(0) },
+  { codec: 'flac' as const, clockHz: 8_000, channels: 1, config: streamInfo(8_000, 1) },
+]) {
+  test(`the silence that fills ${row.codec} with ${row.channels} channel(s) decodes to nothing but zeros`, () => {
+    const format: AudioFormat = {
+      kind: 'audio',
+      codec: row.codec,
+      clockRateHz: row.clockHz,
+      sampleRateHz: row.clockHz,
+      channels: row.channels,
+      codecString: row.codec,
+      config: row.config,
+    };
+    const data = silentFrame(format);
+    assert.ok(data !== undefined);
+    const samples = Array.from({ length: 5 }, () => ({ data, durationTicks: 1024, offsetTicks: 0, key: true }));
+    const bytes = Buffer.concat([
+      initSegment([{ id: 1, format }]),
+      fragment(1, [{ trackId: 1, decodeTicks: 0, samples }]),
+    ]);
+    probe(bytes, '-show_entries', 'stream=codec_name');
+    const path = join(folder, 'probe.mp4');
+    const { stdout } = spawnSync('ffmpeg', ['-v', 'error', '-i', path, '-f', 's16le', '-c:a', 'pcm_s16le', 'pipe:1']);
+    assert.ok(stdout.length > 4_000, `${stdout.length} bytes`);
+    assert.ok(stdout.every((byte) => byte === 0));
+  });
+}
 
 test('codec strings for Content-Type and for HLS', () => {
   const audio = (codec: AudioFormat['codec'], codecString: string): AudioFormat => ({

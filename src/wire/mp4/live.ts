@@ -55,7 +55,8 @@ interface Batch {
 export class LivePackager {
   readonly #timeline: LiveTimeline;
   readonly #prefix: FragmentPrefix;
-  #sequence = 1;
+  /** Of the next fragment; the two before it are for viewers who join. */
+  #sequence = 3;
   /** A changed format came without a key frame: nothing can be decoded until there is one. */
   #waitForKey = false;
   #newInit = false;
@@ -130,16 +131,18 @@ export class LivePackager {
     const mine = units.filter((unit) => this.#timeline.lanes.has(unit.trackId));
     const made = burstRuns(mine, options, this.#timeline.lanes, this.#timeline.main);
     if (made === null) return null;
-    const messages = made.fragments.map((runs) => this.#pieces(runs));
+    // Numbered so that the next fragment follows: VLC takes a gap in the numbers for a hole.
+    const first = this.#sequence - made.fragments.length;
+    const messages = made.fragments.map((runs, index) => this.#pieces(runs, first + index));
     let bytes = 0;
     for (const message of messages) for (const piece of message) bytes += piece.length;
     return { messages, startTicks: made.startTicks, units: made.units, bytes };
   }
 
-  #pieces(runs: readonly Mp4Run[]): readonly Buffer[] {
+  #pieces(runs: readonly Mp4Run[], sequence: number): readonly Buffer[] {
     const fragmentBytes = fragmentHeaderBytes(runs) + fragmentDataBytes(runs);
     const prefixBytes = this.#prefix.bytes(fragmentBytes);
-    const pieces = fragmentPieces(this.#sequence++, runs, prefixBytes);
+    const pieces = fragmentPieces(sequence, runs, prefixBytes);
     const [header] = pieces;
     if (header !== undefined) this.#prefix.write(header, fragmentBytes);
     return pieces;
