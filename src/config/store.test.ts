@@ -102,6 +102,16 @@ test('without a file nothing is written, and the reason is told', async () => {
   await assert.rejects(open(['/nowhere/x.yaml']).readText(), { status: 404 });
 });
 
+test('a stream that a camera makes is changed at the camera, not beside it', async (t) => {
+  const path = join(folder(t), 'h.yaml');
+  const text = 'cameras:\n  nursery: {main: rtsp://h/1, sub: rtsp://h/2}\n';
+  writeFileSync(path, text);
+  const store = open([path]);
+  await assert.rejects(store.setStream('nursery_sub', ['x']), { code: 'config.camera', message: /camera "nursery"/ });
+  await assert.rejects(store.deleteStream('nursery'), { code: 'config.camera' });
+  assert.equal(readFileSync(path, 'utf8'), text);
+});
+
 test('a file that is invalid at the moment is not overwritten', async (t) => {
   const path = join(folder(t), 'h.yaml');
   writeFileSync(path, 'streams:\n  a: rtsp://h/1\n');

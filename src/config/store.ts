@@ -10,6 +10,8 @@ import type { ConfigInput } from './inputs.ts';
 import { type LoadedConfig, loadConfig } from './load.ts';
 import { formatProblem } from './problems.ts';
 import type { ConfigSection } from './section.ts';
+import { camerasSection } from './sections.ts';
+import { layOut } from './streams.ts';
 import { watchFiles } from './watch.ts';
 import { writeFileAtomically } from './write.ts';
 
@@ -83,10 +85,16 @@ export class ConfigStore implements SettingsFile {
   }
 
   setStream(name: string, sources: readonly string[]): Promise<void> {
-    return this.#edit((text) => setEntry(text, 'streams', name, sources));
+    return this.#edit((text) => {
+      this.#refuseCameraStream(name);
+      return setEntry(text, 'streams', name, sources);
+    });
   }
   deleteStream(name: string): Promise<void> {
-    return this.#edit((text) => deleteEntry(text, 'streams', name));
+    return this.#edit((text) => {
+      this.#refuseCameraStream(name);
+      return deleteEntry(text, 'streams', name);
+    });
   }
   setPreload(name: string, query: string): Promise<void> {
     return this.#edit((text) => setEntry(text, 'preload', name, query));
@@ -99,6 +107,21 @@ export class ConfigStore implements SettingsFile {
   }
   replaceText(text: string): Promise<void> {
     return this.#edit(() => this.#checked(text));
+  }
+
+  /** An entry under `streams:` would lose against that of `cameras:`. */
+  #refuseCameraStream(name: string): void {
+    const { cameras } = layOut({}, this.#current.get(camerasSection));
+    const camera = Object.keys(cameras).find((one) => cameras[one]?.includes(name));
+    if (camera === undefined) return;
+    throw new HearthcamError(
+      'config.camera',
+      `stream "${name}" is made by camera "${camera}" in the configuration file`,
+      {
+        status: 409,
+        hint: 'change it there',
+      },
+    );
   }
 
   /** One change after the other, each on what the file holds by then: no request undoes another one's change. */

@@ -34,9 +34,3 @@ export interface AppControl {
   /** Stops in order, then ends the process with the code. Returns at once. */
   exit(code: number): void;
 }
-
-/** Streams that belong to one camera, best picture first: variants of one master playlist. */
-export interface CameraGroup {
-  readonly name: string;
-  readonly variants: readonly { readonly variant: string; readonly stream: string }[];
-}
