@@ -160,9 +160,23 @@ describe('/api/webrtc', { timeout: 60_000 }, () => {
     ws.close();
     assert.deepEqual(errors.toSorted(), [
       '{"type":"error","value":"webrtc/offer: stream not found"}\n',
-      '{"type":"error","value":"webrtc/offer: webrtc: the value must be a text"}\n',
-      '{"type":"error","value":"webrtc: webrtc: the value has no \\"sdp\\""}\n',
+      '{"type":"error","value":"webrtc/offer: the value must be a text"}\n',
+      '{"type":"error","value":"webrtc: the value has no \\"sdp\\""}\n',
     ]);
+  });
+
+  test('a page can publish through the WebSocket', async () => {
+    const ws = new WebSocket(`${app.wsUrl}?dst=push`);
+    const messages: string[] = [];
+    ws.on('message', (data) => messages.push(String(data)));
+    await new Promise((resolve) => ws.once('open', resolve));
+    ws.send(JSON.stringify({ type: 'webrtc/offer', value: publish }));
+    await waitFor(() => messages.length >= 2);
+    ws.close();
+    assert.match(messages[0] ?? '', /^\{"type":"webrtc\/answer","value":"v=0/);
+    assert.match(messages[1] ?? '', /^\{"type":"webrtc\/candidate","value":"candidate:/);
+    const [producer] = app.app.hub.require('push').producers;
+    assert.equal(producer?.description?.protocol, 'ws+udp');
   });
 
   test('no offer and no candidate can take the WebRTC process down', async () => {

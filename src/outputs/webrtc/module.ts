@@ -1,7 +1,8 @@
 import type { OutputModule } from '../../core/contracts.ts';
 import { describeUnsupported, type WebrtcConfig, webrtcConfig } from './config.ts';
-import { WebrtcMessages, WebrtcRoutes } from './routes.ts';
+import { WebrtcRoutes } from './http.ts';
 import { WebrtcService } from './service.ts';
+import { WebrtcMessages } from './signalling.ts';
 
 /** WebRTC: WHEP, WHIP and the WebSocket signalling of go2rtc (see README.md). */
 export const webrtcOutput: OutputModule<WebrtcConfig> = {

@@ -82,7 +82,7 @@ export async function openPublisher(service: WebrtcService, request: PublishRequ
     return { codec, direction: 'recvonly', ssrc: 0, fmtp: codec.fmtp };
   });
   if (tracks.length === 0) {
-    throw new HearthcamError('webrtc.nothing', 'webrtc: the offer sends no codec that can be received', {
+    throw new HearthcamError('webrtc.nothing', 'the offer sends no codec that can be received', {
       status: 500,
       hint: 'offer H.264, VP8, VP9, AV1, Opus or G.711',
     });

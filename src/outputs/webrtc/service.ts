@@ -259,7 +259,9 @@ export class WebrtcService {
         entry.answer.resolve(message);
         return;
       case 'failed':
-        entry.answer.reject(new HearthcamError('webrtc.refused', `webrtc: ${message.reason}`, { status: 500 }));
+        entry.answer.reject(
+          new HearthcamError('webrtc.refused', `the connection could not be made: ${message.reason}`, { status: 500 }),
+        );
         return;
       case 'candidate':
         this.#onCandidate(entry, message.candidate);
@@ -341,5 +343,5 @@ function usable(lines: readonly string[]): string[] {
 /** Errors of the offer's parser are the client's; go2rtc answers 500 for them (compat.md 1.6). */
 export function asOfferError(error: unknown): unknown {
   if (!(error instanceof WireError)) return error;
-  return new HearthcamError(error.code, `webrtc: ${error.message}`, { status: 500, cause: error });
+  return new HearthcamError(error.code, error.message, { status: 500, cause: error });
 }

@@ -52,7 +52,7 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
   const sections = offer.media.map(toSection);
   const wants = sections.flatMap(({ want }) => want ?? []);
   if (wants.length === 0) {
-    throw new HearthcamError('webrtc.nothing', 'webrtc: the offer asks for no codec that can be sent', { status: 500 });
+    throw new HearthcamError('webrtc.nothing', 'the offer asks for no codec that can be sent', { status: 500 });
   }
   let viewerPeer: PeerHandle | undefined;
   let ended = false;

@@ -1,4 +1,4 @@
-import ndc, { type PeerConnection, type RtcConfig, type Track } from 'node-datachannel';
+import ndc, { type PeerConnection, type Track } from 'node-datachannel';
 import {
   looksLikeRtcp,
   ntpMiddle,
@@ -10,17 +10,16 @@ import {
   writeSdes,
   writeSenderReport,
 } from '../../../wire/rtp/index.ts';
-import type { IceServer, PeerMedia, PeerRequest, PeerStats, TransportConfig } from '../link.ts';
+import type { PeerMedia, PeerRequest, PeerStats, TransportConfig } from '../link.ts';
 import { readRemb } from '../remb.ts';
 import type { LocalTransport } from '../sdp/answer.ts';
 import { parseCandidate } from '../sdp/candidate.ts';
+import { describeRemote, readLocal, rtcConfig } from './native.ts';
 import type { PacketLog } from './packet-log.ts';
 import { Receiver } from './receiver.ts';
 import { Sender } from './sender.ts';
 
 const CNAME = 'hearthcam';
-/** Below the smallest MTU that is common on the way to a home (IPv6 minimum 1280), with SRTP, UDP and IP on top. */
-const MTU_BYTES = 1_280;
 /** No connection within this: the viewer has gone, or no way leads to it. */
 const CONNECT_MS = 20_000;
 /** A viewer that can't decode asks for key frames again and again. */
@@ -400,61 +399,4 @@ export class WebrtcPeer {
     for (const { sender } of this.#sends) if (sender.kind === 'video' && !sender.catchingUp) sender.replay(nowMs);
     this.#events.onBusy();
   }
-}
-
-function rtcConfig(config: TransportConfig, iceServers: readonly IceServer[]): RtcConfig {
-  return {
-    iceServers: iceServers.flatMap((server) => toNative(server) ?? []),
-    ...(config.bindAddress === '' ? {} : { bindAddress: config.bindAddress }),
-    portRangeBegin: config.port,
-    portRangeEnd: config.port,
-    enableIceUdpMux: true,
-    disableAutoNegotiation: true,
-    forceMediaTransport: true,
-    mtu: MTU_BYTES,
-  };
-}
-
-/** `stun:host:port`, `turn:host:port?transport=udp`, `turns:…` (RFC 7064, RFC 7065). */
-function toNative(server: IceServer): RtcConfig['iceServers'][number] | null {
-  const match = /^(stun|turn|turns):(\[[0-9a-f:]+\]|[\w.-]+)(?::(\d{1,5}))?(?:\?transport=(udp|tcp))?$/i.exec(
-    server.url,
-  );
-  if (match === null) return null;
-  const [, scheme = '', host = '', port, transport] = match;
-  const hostname = host.replace(/^\[|\]$/g, '');
-  const secure = scheme.toLowerCase() === 'turns';
-  const native = { hostname, port: Number(port ?? (secure ? 5349 : 3478)) };
-  if (scheme.toLowerCase() === 'stun') return native;
-  const relayType = secure ? 'TurnTls' : transport?.toLowerCase() === 'tcp' ? 'TurnTcp' : 'TurnUdp';
-  return { ...native, username: server.username, password: server.credential, relayType };
-}
-
-/** The offer as libdatachannel gets to see it: only the sections that are used, only the codec that was chosen. */
-function describeRemote(request: PeerRequest): string {
-  const lines = ['v=0', 'o=- 1 1 IN IP4 0.0.0.0', 's=-', 't=0 0'];
-  lines.push(`a=group:BUNDLE ${request.media.map((media) => media.mid).join(' ')}`);
-  lines.push(`a=ice-ufrag:${request.iceUfrag}`, `a=ice-pwd:${request.icePwd}`, 'a=ice-options:trickle');
-  lines.push(`a=fingerprint:${request.fingerprint.algorithm} ${request.fingerprint.value}`, `a=setup:${request.setup}`);
-  for (const media of request.media) {
-    lines.push(`m=${media.kind} 9 UDP/TLS/RTP/SAVPF ${media.payloadType}`, 'c=IN IP4 0.0.0.0', `a=mid:${media.mid}`);
-    lines.push(media.direction === 'send' ? 'a=recvonly' : 'a=sendonly', 'a=rtcp-mux');
-    lines.push(`a=rtpmap:${media.payloadType} ${media.rtpmap}`);
-    if (media.fmtp !== '') lines.push(`a=fmtp:${media.payloadType} ${media.fmtp}`);
-    for (const feedback of media.feedback) lines.push(`a=rtcp-fb:${media.payloadType} ${feedback}`);
-    if (media.direction === 'receive') lines.push(`a=ssrc:${media.ssrc} cname:publisher`);
-  }
-  return `${lines.join('\r\n')}\r\n`;
-}
-
-function readLocal(sdp: string): LocalTransport {
-  const value = (key: string): string => new RegExp(`^a=${key}:(.*?)\\s*$`, 'm').exec(sdp)?.[1] ?? '';
-  const [algorithm = '', digest = ''] = value('fingerprint').split(' ');
-  if (digest === '' || value('ice-ufrag') === '') throw new Error('the local description is incomplete');
-  return {
-    iceUfrag: value('ice-ufrag'),
-    icePwd: value('ice-pwd'),
-    fingerprint: { algorithm, value: digest },
-    setup: value('setup') === 'passive' ? 'passive' : 'active',
-  };
 }
