@@ -18,8 +18,10 @@ import {
   testPicture,
 } from '../../../testkit/mp4-source.ts';
 import { waitFor } from '../../../testkit/wait.ts';
+import { Scope } from '../../core/scope.ts';
 import { parsePlaylist } from '../../wire/m3u8/parse.ts';
 import { hls } from './module.ts';
+import { HlsSessions } from './sessions.ts';
 
 const run = promisify(execFile);
 let app: TestApp;
@@ -229,7 +231,7 @@ window.reportHls = () => {
 };
 `;
 
-test('hls.js in Chromium plays with low latency, and through a change of resolution', async () => {
+test('hls.js in Chromium plays with low latency, through a dropped camera and a change of resolution', async () => {
   const stream = app.app.hub.require('porch');
   const held = await stream.open({ formatName: 'test', protocol: '', remoteAddr: '', wants: [ANY_VIDEO] });
   await using page = await blankPage(browser, app.url);
@@ -255,6 +257,15 @@ test('hls.js in Chromium plays with low latency, and through a change of resolut
   assert.ok((playing.firstPictureMs ?? 1e9) < 4_000, `first picture after ${playing.firstPictureMs} ms`);
   assert.ok(playing.parts > 3, 'parts are loaded');
   assert.ok(playing.latencyS < 3, `latency ${playing.latencyS} s`);
+
+  main.refuse = true;
+  main.drop();
+  // The outage itself: longer than what is buffered.
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  const stood = await until(() => true, 'a report');
+  main.refuse = false;
+  await until((report) => report.frames > stood.frames + 40, 'pictures after the camera was away');
+
   main.clip = small;
   const before = await until((report) => report.width === 320, 'the other resolution');
   const later = await until((report) => report.currentTime > before.currentTime + 1.5, 'time to advance');
@@ -267,13 +278,18 @@ test('hls.js in Chromium plays with low latency, and through a change of resolut
 });
 
 test('a stream that nobody asks for any more is let go, and its address still works afterwards', async () => {
-  const uri = (await open('porch_sub')).slice(4);
-  const before = await media(`hls/${uri}`);
-  const stream = app.app.hub.require('porch_sub');
-  assert.ok(stream.consumers.size >= 1);
-  await waitFor(() => stream.consumers.size === 0, { timeoutMs: 20_000, what: 'the muxer to stop' });
-  const after = await media(`hls/${uri}`);
-  const lastBefore = before.segments.at(-1)?.sequence ?? 0;
-  assert.ok((after.segments[0]?.sequence ?? 0) > lastBefore, 'sequence numbers go on');
-  assert.equal(after.segments[0]?.discontinuity, true);
+  const { hub } = app.app;
+  await using scope = new Scope('test');
+  const sessions = new HlsSessions(hub, app.log, scope, 200);
+  const who = { formatName: 'hls/fmp4', protocol: 'http', remoteAddr: 'idle' };
+  const session = sessions.for(hub.require('porch_sub'), [ANY_VIDEO]);
+  const mine = () => [...hub.require('porch_sub').consumers].some((consumer) => consumer.remoteAddr === 'idle');
+  const before = await session.open(who);
+  assert.ok(mine());
+  await waitFor(() => !mine(), { what: 'the muxer to stop' });
+  assert.equal(before.ended, true);
+  const after = await sessions.require(session.id).open(who);
+  const [first] = after.window.segments;
+  assert.ok((first?.sequence ?? 0) > (before.window.segments.at(-1)?.sequence ?? 0), 'sequence numbers go on');
+  assert.equal(first?.discontinuity, true);
 });

@@ -18,6 +18,8 @@ const PLAYLIST = 'application/vnd.apple.mpegurl';
 /** Players that don't know parts need a complete segment, or they give up at once. */
 const WHOLE_SEGMENTS = /^(Lavf|VLC|LibVLC|GStreamer|mpv|Kodi|MPlayer)|libmpv|souphttpsrc/i;
 const WHOLE_SEGMENT_TIMEOUT_MS = 20_000;
+/** A request waits no longer than so many target durations (§6.2.5.2: three). */
+const BLOCK_TARGETS = 3;
 
 /** Low-Latency HLS with fragmented MP4 (RFC 8216bis; compat.md 1.4). */
 export const hls: OutputModule = {
@@ -112,7 +114,11 @@ async function servePlaylist(env: Env, sessions: HlsSessions, request: FastifyRe
   });
 }
 
-/** RFC 8216bis §6.2.5.2. @throws HearthcamError 400 for what lies too far ahead, 503 when it does not come */
+/**
+ * RFC 8216bis §6.2.5.2. When the camera is away the time ends, and the playlist is given as it is: an error (503) would
+ * make hls.js give up after three of them, and its viewers would not see the camera return.
+ * @throws HearthcamError 400 for what lies too far ahead, 404 when the stream has ended
+ */
 async function blockUntil(
   session: HlsSession,
   muxer: HlsMuxer,
@@ -123,9 +129,11 @@ async function blockUntil(
   if (sequence > last + 2) {
     throw new HearthcamError('hls.ahead', `segment ${sequence} is too far ahead of ${last}`, { status: 400 });
   }
-  const timeoutMs = 3 * muxer.window.targetDurationS * 1000;
-  if (await muxer.wait(() => muxer.has(sequence, part), timeoutMs)) return;
-  throw new HearthcamError('hls.late', `camera "${session.streamName}" sends nothing`, { status: 503 });
+  const timeoutMs = BLOCK_TARGETS * muxer.window.targetDurationS * 1000;
+  const there = await muxer.wait(() => muxer.has(sequence, part), timeoutMs);
+  if (!there && muxer.ended) {
+    throw new HearthcamError('hls.ended', `stream "${session.streamName}" has ended`, { status: 404 });
+  }
 }
 
 /** Where the other variants of the camera stand, so that a player can change over without asking (§4.4.5.4). */
@@ -155,7 +163,7 @@ async function findMedia(session: HlsSession, params: URLSearchParams): Promise<
   const index = readWhole(params, 'part');
   if (index !== undefined) {
     if (index === muxer.window.nextPart) {
-      await muxer.wait(() => muxer.window.nextPart > index, 3 * muxer.window.targetDurationS * 1000);
+      await muxer.wait(() => muxer.window.nextPart > index, BLOCK_TARGETS * muxer.window.targetDurationS * 1000);
       session.touch();
     }
     const part = muxer.window.findPart(index);

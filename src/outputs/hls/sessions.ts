@@ -14,7 +14,6 @@ import type { WindowStart } from './window.ts';
 const IDLE_MS = 10_000;
 /** Its address stays good for so long: a player that was paused goes on. */
 const FORGET_MS = 10 * 60_000;
-const SWEEP_MS = 1_000;
 const MAX_SESSIONS = 500;
 const FIRST_PART_TIMEOUT_MS = 10_000;
 
@@ -126,13 +125,15 @@ export class HlsSession {
 export class HlsSessions {
   readonly #hub: Hub;
   readonly #log: Log;
+  readonly #idleMs: number;
   readonly #byId = new Map<string, HlsSession>();
   readonly #byContent = new Map<string, HlsSession>();
 
-  constructor(hub: Hub, log: Log, scope: Scope) {
+  constructor(hub: Hub, log: Log, scope: Scope, idleMs = IDLE_MS) {
     this.#hub = hub;
     this.#log = log;
-    scope.every(SWEEP_MS, () => this.#sweep());
+    this.#idleMs = idleMs;
+    scope.every(idleMs / 10, () => this.#sweep());
     scope.defer(() => {
       for (const session of this.#byId.values()) session.stop();
     });
@@ -169,7 +170,7 @@ export class HlsSessions {
   #sweep(): void {
     for (const [content, session] of this.#byContent) {
       const { idleMs, muxer } = session;
-      if (muxer !== undefined && (idleMs > IDLE_MS || muxer.ended)) {
+      if (muxer !== undefined && (idleMs > this.#idleMs || muxer.ended)) {
         session.stop();
         this.#log.debug(`hls: nobody watches "${session.streamName}" any more`);
       }
