@@ -197,18 +197,17 @@ function rtpInfo(base: string, starts: ReadonlyMap<number, TrackStart>): string 
 }
 
 function pause(connection: RtspConnection, request: RtspRequest): void {
-  const { player } = connection;
-  if (player === undefined || !player.ready) {
-    throw new HearthcamError('rtsp.state', 'PAUSE before SETUP', { status: 455 });
+  if (connection.publisher !== undefined) {
+    throw new HearthcamError('rtsp.state', 'PAUSE while publishing', { status: 455 });
   }
-  player.pause();
-  connection.respond(request, 200, { Session: connection.sessionHeader });
+  connection.player?.pause();
+  connection.respond(request, 200, session(connection));
 }
 
 function teardown(connection: RtspConnection, request: RtspRequest): void {
   connection.respond(request, 200, session(connection));
-  // go2rtc and most cameras end the connection here, and nothing else can follow.
-  connection.finish();
+  // The connection stays for the client to close: GStreamer may send a PAUSE behind it and takes its end for a failure.
+  connection.endSession();
 }
 
 function announce(connection: RtspConnection, request: RtspRequest): void {

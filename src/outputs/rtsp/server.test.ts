@@ -204,7 +204,8 @@ test("VLC's dialogue (live555): slash at the end, Range, Session with GET_PARAME
   await waitFor(() => client.on(0).length > 10 && client.on(2).length > 3);
   assert.equal((await client.request('GET_PARAMETER', '/', session)).status, 200);
   assert.equal((await client.request('TEARDOWN', '/', session)).status, 200);
-  await waitFor(() => client.closed && server.hub.require('cam').consumers.size === 0);
+  assert.equal(server.hub.require('cam').consumers.size, 0);
+  assert.equal((await client.request('PAUSE', '/', session)).status, 200, 'GStreamer sends one behind TEARDOWN');
 });
 
 test('requests sent in one go are answered in their order', async () => {
