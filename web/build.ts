@@ -13,7 +13,7 @@ const COMMON: BuildOptions = {
   format: 'esm',
   target: ['es2022'],
   minify: true,
-  legalComments: 'eof',
+  legalComments: 'linked',
   metafile: true,
   logLevel: 'silent',
   // Decides how lit's class fields are compiled: `declare`d fields must stay accessors.

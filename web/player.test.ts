@@ -290,6 +290,26 @@ test('it begins muted, and one click turns the sound on', async () => {
   assert.equal(await muted(), true);
 });
 
+test('sound that WebRTC can’t carry (AAC) is there after the same click: another mode takes over', async () => {
+  await using opened = await open('stream.html?src=nursery');
+  const { page } = opened;
+  await untilPlaying(page, 'webrtc');
+  await page.getByRole('button', { name: 'Turn sound on' }).first().click();
+  await untilPlaying(page, 'mse');
+  await waitFor(
+    () =>
+      page.evaluate(() => {
+        const picture = document.querySelector<HearthcamPlayer>('hearthcam-player')?.picture;
+        // Chromium's count of decoded sound; it stays 0 without a sound track.
+        return (
+          picture && !Reflect.get(picture, 'muted') && Number(Reflect.get(picture, 'webkitAudioDecodedByteCount')) > 0
+        );
+      }),
+    { what: 'decoded sound', timeoutMs: PATIENCE_MS },
+  );
+  await untilMoving(page);
+});
+
 test('a camera that can’t be reached is named with its reason, and plays when it is back', async () => {
   camera.refuse = true;
   try {

@@ -339,7 +339,7 @@ export class HearthcamPlayer extends LitElement {
   }
 
   #hasSound(): boolean {
-    return this.#session?.media?.hasAudio === true;
+    return this.#session?.media?.hasAudio === true || this.#session?.soundElsewhere === true;
   }
 
   #barTemplate(phase: string): TemplateResult {

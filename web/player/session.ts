@@ -13,6 +13,8 @@ import { WebRtcTransport, webrtcSupported } from './transports/webrtc.ts';
 
 const TICK_MS = 200;
 const LATENCY_MS = 1_000;
+/** Modes that carry the sound of most cameras. */
+const WITH_AAC: readonly Mode[] = ['mse', 'hls'];
 
 export interface SessionOptions {
   readonly server: ServerAddress;
@@ -47,6 +49,7 @@ function storage(): Storage | null {
 export class Session {
   readonly stage = new Stage();
   readonly #options: SessionOptions;
+  readonly #modes: readonly Mode[];
   readonly #director: Director;
   readonly #transports = new Map<number, Transport>();
   readonly #media = new Map<number, MediaInfo>();
@@ -57,12 +60,14 @@ export class Session {
   #muted = true;
   #volume = 1;
   #lastStatus = '';
+  #soundElsewhere = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     const supported = options.modes.filter((mode) => FACTORIES[mode].supported());
+    this.#modes = supported.length > 0 ? supported : options.modes;
     const memory = new ModeMemory(`${options.server.text}|${options.src}`, storage(), () => Date.now());
-    this.#director = new Director(supported.length > 0 ? supported : options.modes, memory);
+    this.#director = new Director(this.#modes, memory);
   }
 
   get status(): Status {
@@ -74,6 +79,10 @@ export class Session {
   }
   get media(): MediaInfo | null {
     return this.#shown === null ? null : (this.#media.get(this.#shown.id) ?? null);
+  }
+  /** The camera has sound, but the mode that plays can't carry it (WebRTC has no AAC). */
+  get soundElsewhere(): boolean {
+    return this.#soundElsewhere && this.media?.hasAudio === false;
   }
   get mode(): Mode | null {
     return this.#shown?.mode ?? null;
@@ -121,6 +130,23 @@ export class Session {
     picture.volume = volume;
     picture.muted = muted;
     if (picture.paused) this.#shownTransport()?.goLive();
+    if (!muted && this.soundElsewhere) this.#changeForSound();
+  }
+
+  #changeForSound(): void {
+    const rest = this.#modes.filter((mode) => !WITH_AAC.includes(mode));
+    const modes = [...this.#modes.filter((mode) => WITH_AAC.includes(mode)), ...rest];
+    this.#do(this.#director.reorder(modes, performance.now()));
+  }
+
+  /** Whether the camera has sound is known to the server, whatever this mode carries. */
+  async #lookForSound(): Promise<void> {
+    const { server, src } = this.#options;
+    const response = await fetch(server.http('api/streams', { src }));
+    if (!response.ok || !/"codec_type": ?"audio"/.test(await response.text())) return;
+    this.#soundElsewhere = true;
+    this.setSound(this.#muted, this.#volume);
+    this.#options.onChange(this);
   }
 
   #shownTransport(): Transport | undefined {
@@ -204,6 +230,12 @@ export class Session {
           // The window closes then, and the picture goes on in the page.
         });
       }
+    }
+    const others = this.#modes.some((one) => one !== mode && WITH_AAC.includes(one));
+    if (this.#options.media.audio && others && this.media?.hasAudio === false) {
+      this.#lookForSound().catch(() => {
+        // Then there is no sound button, as for a camera without sound.
+      });
     }
     this.#options.onShow(mode, previous?.mode ?? null);
     this.#options.onChange(this);

@@ -296,6 +296,16 @@ test('a better mode is tried again from time to time, and shown only when it pla
   assert.deepEqual(page.opened, ['webrtc']);
 });
 
+test('another taste while it plays brings the other mode beside the picture, and keeps to it', () => {
+  const page = new Page().start().run(1_000);
+  page.do(page.director.reorder(['mse', 'hls', 'webrtc'], page.nowMs));
+  assert.deepEqual(page.opened, ['webrtc', 'mse']);
+  page.run(2_000);
+  assert.equal(page.shown, 'mse');
+  page.run(3 * DEFAULT_TIMING.upgradeMs);
+  assert.deepEqual(page.opened, ['mse']);
+});
+
 test('a remembered order decides which mode is first', () => {
   const page = new Page();
   page.memory.first = 'hls';

@@ -80,7 +80,7 @@ interface Attempt {
  * (`frame`, `failed`, `tick`, all with the time) and answers with actions.
  */
 export class Director {
-  readonly #wanted: readonly Mode[];
+  #wanted: readonly Mode[];
   readonly #memory: Memory;
   readonly #timing: DirectorTiming;
   readonly #backoff = new Backoff();
@@ -169,6 +169,17 @@ export class Director {
     return this.#flush();
   }
 
+  /** Another taste from now on: the first of these modes is tried beside the one that plays. */
+  reorder(wanted: readonly Mode[], nowMs: number): Action[] {
+    this.#wanted = wanted;
+    this.#upgradeAtMs = nowMs;
+    if (this.#running && this.#shown !== null) {
+      this.#dropCandidates((one) => one.cause === 'start' || one.cause === 'upgrade');
+      this.#tryUpgrade(nowMs, true);
+    }
+    return this.#flush();
+  }
+
   /** A picture of the attempt was presented. */
   frame(id: number, nowMs: number): Action[] {
     const shown = this.#shown;
@@ -249,9 +260,10 @@ export class Director {
     }
   }
 
-  #tryUpgrade(nowMs: number): void {
+  #tryUpgrade(nowMs: number, unsettled = false): void {
     const shown = this.#shown;
-    if (shown === null || this.#lost || this.#stalled || !this.#settled || this.#candidates.length > 0) return;
+    if (shown === null || this.#lost || this.#stalled || this.#candidates.length > 0) return;
+    if (!this.#settled && !unsettled) return;
     if (nowMs < this.#upgradeAtMs || !this.#visible) return;
     this.#upgradeAtMs = nowMs + this.#timing.upgradeMs;
     const best = this.#memory.order(this.#wanted)[0];
