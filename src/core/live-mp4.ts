@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import type { InitOptions } from '../wire/mp4/init.ts';
 import { LivePackager, type Packed } from '../wire/mp4/live.ts';
+import { rebaseFragment } from '../wire/mp4/rebase.ts';
 import { writeWsBinaryHeader, wsBinaryFrame, wsHeaderBytes } from '../wire/websocket/frame.ts';
-import type { AccessUnit, Track, TrackFormat } from './media.ts';
+import { type AccessUnit, type Track, type TrackFormat, VIDEO_CLOCK_HZ } from './media.ts';
 import { Mp4Tracks } from './mp4-tracks.ts';
 import type { Consumer, Stream } from './stream.ts';
 import { DEFAULT_VIEWER_LIMITS, SocketViewer, type ViewerLimits } from './viewer.ts';
@@ -84,15 +85,8 @@ export class LiveMp4 implements Disposable {
     const nowMs = performance.now();
     const viewers = this.#viewers;
     for (const packed of packs) {
-      // Framed once for each way of framing, however many viewers.
-      let chunk: Buffer | undefined;
       for (const viewer of viewers) {
-        if (viewer.framing === 'websocket') viewer.deliver(packed, packed.data, nowMs);
-        else if (viewer.framing === 'bare') viewer.deliver(packed, bodyOf(packed), nowMs);
-        else {
-          chunk ??= framed('chunked', bodyOf(packed));
-          viewer.deliver(packed, chunk, nowMs);
-        }
+        viewer.deliver(packed, nowMs);
       }
     }
   }
@@ -126,11 +120,12 @@ export class LiveMp4Viewer {
     this.#baseTicks = burst.startTicks;
     this.#heldTicks = Number.NaN;
     this.#out = this.#makeOut(burst.bytes);
-    const init = this.#packager.init(burst.startTicks, this.#options.init);
+    const init = this.#init(burst.startTicks);
     socket.cork();
     socket.write(framed(framing, init));
     for (const message of burst.messages) {
-      for (const piece of framedPieces(framing, message)) socket.write(piece);
+      const pieces = framing === 'websocket' ? message : this.#rebasedPieces(message);
+      for (const piece of pieces) socket.write(piece);
     }
     socket.uncork();
     consumer.bytesSent += init.length + burst.bytes;
@@ -141,22 +136,21 @@ export class LiveMp4Viewer {
     }
   }
 
-  /** @param framedData the fragment in this viewer's framing, shared with others */
-  deliver(packed: Packed, framedData: Buffer, nowMs: number): void {
+  deliver(packed: Packed, nowMs: number): void {
     const held = !Number.isNaN(this.#heldTicks);
     const { consumer, framing } = this.#options;
-    let data = framedData;
     let base = this.#baseTicks;
     if (held && !packed.key) {
       // Written to nothing yet: nothing to look after. Else the socket is still watched for being stuck.
-      if (!Number.isNaN(base)) this.#out.send(data, false, nowMs);
+      if (!Number.isNaN(base)) this.#out.send(packed.data, false, nowMs);
       consumer.unitsDropped += packed.units;
       return;
     }
-    if (held || packed.newInit) {
-      // A new edit list puts this key frame right behind what the viewer has got: no hole to stall at.
-      if (held) base = packed.startTicks - this.#heldTicks;
-      data = Buffer.concat([framed(framing, this.#packager.init(base, this.#options.init)), data]);
+    // A new base puts this key frame right behind what the viewer has got: no hole to stall at.
+    if (held) base = packed.startTicks - this.#heldTicks;
+    let data = framing === 'websocket' ? packed.data : framed(framing, this.#rebased(bodyOf(packed), base));
+    if (packed.newInit || (held && (framing === 'websocket' || Number.isNaN(this.#baseTicks)))) {
+      data = Buffer.concat([framed(framing, this.#init(base)), data]);
     }
     if (this.#out.send(data, packed.key, nowMs)) {
       this.#baseTicks = base;
@@ -168,6 +162,31 @@ export class LiveMp4Viewer {
       if (!held) this.#heldTicks = Math.max(0, packed.startTicks - base);
       consumer.unitsDropped += packed.units;
     }
+  }
+
+  /** WebSocket viewers share all bytes, so an edit list puts their time 0; the others get times that begin at 0. */
+  #init(baseTicks: number): Buffer {
+    return this.#packager.init(this.framing === 'websocket' ? baseTicks : 0, this.#options.init);
+  }
+
+  #rebased(fragment: Buffer, base90k: number): Buffer {
+    const formats = this.#packager.formats;
+    return rebaseFragment(fragment, (trackId) => {
+      const clockHz = formats[trackId - 1]?.clockRateHz ?? VIDEO_CLOCK_HZ;
+      return Math.round((base90k * clockHz) / VIDEO_CLOCK_HZ);
+    });
+  }
+
+  /** The pieces of a message of the join; the first one begins with a WebSocket header (see `LivePackager.join`). */
+  #rebasedPieces(message: readonly Buffer[]): readonly Buffer[] {
+    const [first, ...rest] = message;
+    if (first === undefined) return message;
+    const short = (first[1] ?? 0) & 0x7f;
+    const header = this.#rebased(first.subarray(short < 126 ? 2 : short === 126 ? 4 : 10), this.#baseTicks);
+    if (this.framing === 'bare') return [header, ...rest];
+    let bytes = header.length;
+    for (const piece of rest) bytes += piece.length;
+    return [chunkHeader(bytes), header, ...rest, LINE_END];
   }
 
   #makeOut(burstBytes: number): SocketViewer {
@@ -191,18 +210,6 @@ function framed(framing: Framing, payload: Buffer): Buffer {
   if (framing === 'websocket') return wsBinaryFrame(payload);
   if (framing === 'bare') return payload;
   return Buffer.concat([chunkHeader(payload.length), payload, LINE_END]);
-}
-
-/** The pieces of one message; the first one begins with a WebSocket header (see `LivePackager.join`). */
-function framedPieces(framing: Framing, message: readonly Buffer[]): readonly Buffer[] {
-  const [first, ...rest] = message;
-  if (framing === 'websocket' || first === undefined) return message;
-  const short = (first[1] ?? 0) & 0x7f;
-  const body = first.subarray(short < 126 ? 2 : short === 126 ? 4 : 10);
-  if (framing === 'bare') return [body, ...rest];
-  let bytes = body.length;
-  for (const piece of rest) bytes += piece.length;
-  return [chunkHeader(bytes), body, ...rest, LINE_END];
 }
 
 /** RFC 9112 §7.1. */
