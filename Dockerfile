@@ -24,5 +24,5 @@ EXPOSE 1984 8554 8555/udp
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:1984/api').then((r) => process.exit(r.ok || r.status === 401 ? 0 : 1), () => process.exit(1))"]
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/dist/hearthcam.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=4", "--no-memory-reducer", "--no-flush-bytecode", "/app/dist/hearthcam.js"]
 CMD ["serve", "-c", "/config/hearthcam.yaml"]

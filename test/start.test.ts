@@ -57,7 +57,7 @@ function tree(t: TestContext, options: { npm?: boolean; nodeVersion?: string } =
   const node = `case $1 in
     --version) echo ${options.nodeVersion ?? 'v24.21.0'} ;;
     */build.ts) echo build >>'${calls}'; mkdir -p '${root}/dist'; : >'${root}/dist/.stamp'; : >'${root}/dist/hearthcam.js' ;;
-    --max-semi-space-size=*) shift 2; echo "run $*" >>'${calls}' ;;
+    --max-semi-space-size=*) shift 4; echo "run $*" >>'${calls}' ;;
   esac\n`;
   program(join(root, 'node-to-install'), node);
   if (options.nodeVersion !== undefined) program(join(bin, 'node'), node);

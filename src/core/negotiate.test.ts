@@ -46,6 +46,6 @@ test('a mismatch is told in the words that clients show', () => {
   ];
   assert.equal(
     describeMismatch([track(0, 'jpeg')], wants),
-    'codecs not matched: video:JPEG => video:H264, video:H265, audio:AAC',
+    'streams: codecs not matched: video:JPEG => video:H264, video:H265, audio:AAC',
   );
 });

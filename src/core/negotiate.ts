@@ -39,11 +39,11 @@ function fits(codec: Codec, want: MediaWant): boolean {
   return want.codecs === 'any' || want.codecs.includes(codec);
 }
 
-/** go2rtc's wording, which clients show: `codecs not matched: video:JPEG => video:H264, audio:AAC` (compat.md 1.4). */
+/** go2rtc's wording, which clients show: `streams: codecs not matched: video:JPEG => video:H264, audio:AAC` (compat.md 1.4). */
 export function describeMismatch(tracks: readonly Track[], wants: readonly MediaWant[]): string {
   const have = tracks.map((track) => `${track.kind}:${track.codec.toUpperCase()}`);
   const want = wants.flatMap((one) =>
     one.codecs === 'any' ? [`${one.kind}:ANY`] : one.codecs.map((codec) => `${one.kind}:${codec.toUpperCase()}`),
   );
-  return `codecs not matched: ${have.join(', ')} => ${want.join(', ')}`;
+  return `streams: codecs not matched: ${have.join(', ')} => ${want.join(', ')}`;
 }

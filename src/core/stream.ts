@@ -365,7 +365,9 @@ export class Stream implements ProducerOwner {
         hint: 'add a source to it in the configuration',
       });
     }
-    throw new HearthcamError('stream.codecs', describeMismatch(this.#tracks, request.wants), { status: 500 });
+    throw new HearthcamError('stream.codecs', describeMismatch(this.#tracks, request.wants), {
+      status: 500,
+    });
   }
 
   /** After a change of sources: gives the consumers that stayed what the new sources have. */

@@ -74,6 +74,6 @@ describe('/api/stream.flv and /api/stream.aac', { timeout: 90_000 }, () => {
     await using server = await startTestApp({ streams: { one: ['clip:1'] }, sources: [silent.module], outputs: [aac] });
     const response = await fetch(`${server.url}/api/stream.aac?src=one`);
     assert.equal(response.status, 500);
-    assert.equal(await response.text(), 'codecs not matched: video:H264 => audio:AAC\n');
+    assert.equal(await response.text(), 'streams: codecs not matched: video:H264 => audio:AAC\n');
   });
 });

@@ -102,7 +102,11 @@ for (const row of [
   { path: '/api/frame.mp4', status: 404, text: 'stream not found\n' },
   { path: '/api/frame.mp4?src=dead', status: 502, text: /can't be reached: connection refused/ },
   { path: '/api/stream.mp4?src=dead', status: 502, text: /can't be reached: connection refused/ },
-  { path: '/api/stream.mp4?src=porch&video=av1', status: 500, text: /^codecs not matched: video:H264, audio:AAC => / },
+  {
+    path: '/api/stream.mp4?src=porch&video=av1',
+    status: 500,
+    text: /^streams: codecs not matched: video:H264, audio:AAC => /,
+  },
   { path: '/api/stream.mp4?src=porch&duration=-1', status: 400, text: /duration=-1 is not possible/ },
   { path: '/api/stream.mp4?src=porch&rotate=45', status: 400, text: /rotate=45/ },
 ]) {

@@ -296,7 +296,7 @@ for (const row of [
     name: 'an H.265 camera and a client without H.265: an error, not a silent black player',
     src: 'hevc',
     value: 'avc1.640029,mp4a.40.2',
-    want: 'mse: codecs not matched: video:H265, audio:AAC => video:H264, audio:AAC',
+    want: 'mse: streams: codecs not matched: video:H265, audio:AAC => video:H264, audio:AAC',
   },
   { name: 'an unknown stream', src: 'nobody', value: '', want: 'mse: stream not found' },
   {
