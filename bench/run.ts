@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- --only rtsp,mse,hls,webrtc,memory,start --seconds 8]`: measures the server as a user starts it, in
- * ratios to a floor measured in the same run. Nothing here judges a machine: the ratios and the table are for reading.
+ * `npm run bench [-- --only rtsp,mse,hls,webrtc,drop,memory,start --seconds 8 --rounds 3]`: measures the server as a user starts it, in
+ * ratios to a floor measured in the same run, median of several rounds. Nothing here judges a machine: the ratios and the table are for reading.
  */
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -12,9 +12,14 @@ import { type LoadResult, median, percentile } from './lib/stats.ts';
 
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const { values: options } = parseArgs({
-  options: { only: { type: 'string' }, seconds: { type: 'string', default: '8' } },
+  options: {
+    only: { type: 'string' },
+    seconds: { type: 'string', default: '8' },
+    rounds: { type: 'string', default: '3' },
+  },
 });
 const seconds = Number(options.seconds);
+const rounds = Number(options.rounds);
 const only = options.only?.split(',');
 const wanted = (part: string): boolean => only === undefined || only.includes(part);
 
@@ -118,23 +123,40 @@ async function cost(kind: 'rtsp' | 'mse' | 'webrtc', limits: ReadonlyMap<number,
   await using _camera = camera.program;
   const sizes = await pictureSizes();
   for (const [viewers, limit] of limits) {
-    const floor = await (kind === 'webrtc' ? webrtcFloorCores : floorCores)(viewers, sizes);
-    await using server = await BenchServer.start({ cam: camera.url });
-    const url = addressOf(server, kind);
-    const got = await load(server, kind, url, viewers);
-    const perGbit = (got.cores * seconds) / ((got.bytes * 8) / 1e9);
-    const floorPerGbit = (floor.cores * seconds) / ((floor.bytes * 8) / 1e9);
+    const runs: { ratio: number; cores: number; floorCores: number; got: Measured }[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const floor = await (kind === 'webrtc' ? webrtcFloorCores : floorCores)(viewers, sizes);
+      await using server = await BenchServer.start({ cam: camera.url });
+      const got = await load(server, kind, addressOf(server, kind), viewers);
+      const perGbit = (got.cores * seconds) / ((got.bytes * 8) / 1e9);
+      const floorPerGbit = (floor.cores * seconds) / ((floor.bytes * 8) / 1e9);
+      runs.push({ ratio: perGbit / floorPerGbit, cores: got.cores, floorCores: floor.cores, got });
+    }
+    const ratios = runs.map((run) => run.ratio);
+    const of = (pick: (run: (typeof runs)[number]) => number): number => median(runs.map(pick));
     report(
       `${kind.toUpperCase()}, ${viewers} viewers, CPU`,
-      perGbit / floorPerGbit,
+      median(ratios),
       limit,
       '× floor',
-      `${got.cores.toFixed(3)} core, floor ${floor.cores.toFixed(3)}; ${perGbit.toFixed(3)} s/Gbit; missing ${got.missing} of ${got.pictures}`,
+      `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)} in ${rounds} rounds; ` +
+        `${of((run) => run.cores).toFixed(3)} core, floor ${of((run) => run.floorCores).toFixed(3)}; ` +
+        `missing ${runs.reduce((sum, run) => sum + run.got.missing, 0)} of ${runs.reduce((sum, run) => sum + run.got.pictures, 0)}`,
     );
     const latency = kind === 'rtsp' ? LATENCY_LIMITS.get(viewers) : undefined;
     if (latency !== undefined) {
-      report(`RTSP, ${viewers} viewers, latency p50`, got.latencyP50Ms, latency.p50, 'ms');
-      report(`RTSP, ${viewers} viewers, latency p99`, got.latencyP99Ms, latency.p99, 'ms');
+      report(
+        `RTSP, ${viewers} viewers, latency p50`,
+        of((run) => run.got.latencyP50Ms),
+        latency.p50,
+        'ms',
+      );
+      report(
+        `RTSP, ${viewers} viewers, latency p99`,
+        of((run) => run.got.latencyP99Ms),
+        latency.p99,
+        'ms',
+      );
     }
   }
 }
