@@ -5,6 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { benchMedia } from './lib/media.ts';
 import { cpuSeconds, Program, processTree, residentMb } from './lib/process.ts';
 import { BenchServer, freePort } from './lib/server.ts';
 import { median } from './lib/stats.ts';
@@ -58,6 +59,8 @@ async function visitors(server: BenchServer, kind: string, url: string, signal: 
   void server;
 }
 
+// Made once, before the cameras want it.
+await benchMedia(2);
 const stop = new AbortController();
 const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
 const cameras = ports.map((port) => unreliableCamera(port, stop.signal));

@@ -37,18 +37,23 @@ export async function benchMedia(gopS: 2 | 4): Promise<BenchMedia> {
       ...['-i', `testsrc2=size=2560x1440:rate=${FPS}:duration=${LOOP_S},noise=alls=6:allf=t`],
       ...['-pix_fmt', 'yuv420p', '-c:v', 'libx264', '-profile:v', 'high', '-preset', 'superfast', '-bf', '0'],
       ...['-g', gop, '-keyint_min', gop, '-sc_threshold', '0', '-b:v', '4M', '-maxrate', '4.4M', '-bufsize', '4M'],
-      ...['-x264-params', 'sliced-threads=0:slices=1', '-f', 'h264', `${video}.part`],
+      ...['-x264-params', 'sliced-threads=0:slices=1', '-f', 'h264', part(video)],
     ]);
-    renameSync(`${video}.part`, video);
+    renameSync(part(video), video);
   }
   if (!existsSync(audio)) {
     await run('ffmpeg', [
       ...['-v', 'error', '-y', '-f', 'lavfi', '-i', `sine=f=440:r=16000:d=${LOOP_S}`],
-      ...['-c:a', 'aac', '-b:a', '32k', '-ac', '1', '-f', 'adts', `${audio}.part`],
+      ...['-c:a', 'aac', '-b:a', '32k', '-ac', '1', '-f', 'adts', part(audio)],
     ]);
-    renameSync(`${audio}.part`, audio);
+    renameSync(part(audio), audio);
   }
   return { ...readPictures(readFileSync(video)), audio: readAdts(readFileSync(audio)) };
+}
+
+/** Written under a name of this process' own first: several may make the same file at once. */
+function part(file: string): string {
+  return `${file}.${process.pid}.part`;
 }
 
 function readPictures(bytes: Buffer): { pictures: Picture[]; sps: Buffer; pps: Buffer } {
