@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { markBits, type Pixels, readFrameMark } from './mark.ts';
+import { markBits, markLayout, type Pixels, readFrameMark } from './mark.ts';
 import { Stage } from './process/stage.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
@@ -52,7 +52,9 @@ test('a picture without a mark, or with a damaged one, gives none', () => {
   const gray = picture(100, NOW_MS);
   const damaged = Buffer.from(gray.data);
   // A bar over one cell of the first row, which is white in 100 (bit 2 of 24: column 21).
-  for (let row = 342; row < 348; row++) damaged.fill(0, row * 640 + 8 + 21 * 8, row * 640 + 8 + 22 * 8);
+  const { left, top, cellWidth, cellHeight } = markLayout(640, 360);
+  const from = left + 21 * cellWidth;
+  for (let row = top; row < top + cellHeight; row++) damaged.fill(0, row * 640 + from, row * 640 + from + cellWidth);
   assert.equal(readFrameMark({ ...gray, data: damaged }, NOW_MS), null);
 });
 

@@ -1,12 +1,13 @@
 /**
  * The mark that every simulated picture carries, so that a test knows which picture it looks at and when it was taken,
- * without reading digits: two rows of 32 black or white cells near the lower left corner, most significant bit first.
+ * without reading digits: two rows of 32 black or white cells near the upper right corner, most significant bit first.
  *
  *     row 0: number of the picture since the stream was connected (24 bits), checksum (8 bits)
  *     row 1: UTC milliseconds at which the picture was taken, modulo 2^32
  *
  * A cell is 1/80 of the width and 1/60 of the height (8x6 pixels at 640x360), large enough to survive compression
- * and scaling to half the size. The rows begin one cell from the left and end one cell above the lower edge.
+ * and scaling to half the size. The rows end one cell from the right edge and begin one cell below the upper one, where
+ * players have no controls.
  */
 export interface FrameMark {
   readonly counter: number;
@@ -29,7 +30,7 @@ export const MARK_ROWS = 2;
 export function markLayout(width: number, height: number): MarkLayout {
   const cellWidth = width / 80;
   const cellHeight = height / 60;
-  return { cellWidth, cellHeight, left: cellWidth, top: height - cellHeight * (MARK_ROWS + 1) };
+  return { cellWidth, cellHeight, left: width - cellWidth * (MARK_COLUMNS + 1), top: cellHeight };
 }
 
 /** The bits of both rows, row 0 first. */
