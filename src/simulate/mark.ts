@@ -1,13 +1,13 @@
 /**
  * The mark that every simulated picture carries, so that a test knows which picture it looks at and when it was taken,
- * without reading digits: two rows of 32 black or white cells near the upper right corner, most significant bit first.
+ * without reading digits: two rows of 32 black or white cells near the upper edge, most significant bit first.
  *
  *     row 0: number of the picture since the stream was connected (24 bits), checksum (8 bits)
  *     row 1: UTC milliseconds at which the picture was taken, modulo 2^32
  *
  * A cell is 1/80 of the width and 1/60 of the height (8x6 pixels at 640x360), large enough to survive compression
- * and scaling to half the size. The rows end one cell from the right edge and begin one cell below the upper one, where
- * players have no controls.
+ * and scaling to half the size. The rows begin 30 cells from the left and one from the top, right of the clock,
+ * where players have no controls.
  */
 export interface FrameMark {
   readonly counter: number;
@@ -30,7 +30,7 @@ export const MARK_ROWS = 2;
 export function markLayout(width: number, height: number): MarkLayout {
   const cellWidth = width / 80;
   const cellHeight = height / 60;
-  return { cellWidth, cellHeight, left: width - cellWidth * (MARK_COLUMNS + 1), top: cellHeight };
+  return { cellWidth, cellHeight, left: cellWidth * 30, top: cellHeight };
 }
 
 /** The bits of both rows, row 0 first. */
