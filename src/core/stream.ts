@@ -5,7 +5,7 @@ import type { AccessUnit, Track, TrackFormat } from './media.ts';
 import { describeMismatch, type MediaWant, negotiate } from './negotiate.ts';
 import { Producer, type ProducerOwner, type ProducerTiming } from './producer.ts';
 import { type SourceDescription, type SourceModule, type SourceSpec, type SourceUnit, specParam } from './source.ts';
-import { Timeline } from './timeline.ts';
+import { Timeline } from './time/timeline.ts';
 
 export interface StreamOptions {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { describeError, HearthcamError } from '../core/errors.ts';
-import { HelperProcess } from '../core/helper.ts';
-import type { IpcMessage } from '../core/ipc.ts';
 import type { Log } from '../core/log.ts';
+import { HelperProcess } from '../core/process/helper.ts';
+import type { IpcMessage } from '../core/process/ipc.ts';
 import { encodeToMaker, type FromMaker, parseFromMaker, type StreamPlan, type ToMaker } from './protocol.ts';
 
 /** Receives what is made for one stream. */

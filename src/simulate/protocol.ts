@@ -1,8 +1,8 @@
 import { assertNever } from '../core/errors.ts';
-import { IpcFields, type IpcMessage } from '../core/ipc.ts';
 import type { AudioCodec } from '../core/media.ts';
+import { IpcFields, type IpcMessage } from '../core/process/ipc.ts';
 
-/** What the server and the picture maker say to one another, in the framing of `core/ipc.ts`. */
+/** What the server and the picture maker say to one another, in the framing of `core/process/ipc.ts`. */
 
 export type SceneName = 'nursery' | 'garden';
 export const SCENE_NAMES: readonly SceneName[] = ['nursery', 'garden'];

@@ -1,8 +1,8 @@
 import type { StillDecoder, StillRequest } from '../core/contracts.ts';
 import { describeError, HearthcamError } from '../core/errors.ts';
-import { HelperProcess } from '../core/helper.ts';
-import type { IpcMessage } from '../core/ipc.ts';
 import type { Log } from '../core/log.ts';
+import { HelperProcess } from '../core/process/helper.ts';
+import type { IpcMessage } from '../core/process/ipc.ts';
 import type { Scope } from '../core/scope.ts';
 import { encodeJob, type Job, parseAnswer, stillJob } from './protocol.ts';
 

@@ -1,10 +1,10 @@
 import type { StillRequest } from '../core/contracts.ts';
 import { assertNever } from '../core/errors.ts';
-import { IpcFields, type IpcMessage } from '../core/ipc.ts';
 import type { VideoCodec } from '../core/media.ts';
+import { IpcFields, type IpcMessage } from '../core/process/ipc.ts';
 
 /**
- * What the server and the codec process say to one another, in the framing of `core/ipc.ts`. A job has an id and a
+ * What the server and the codec process say to one another, in the framing of `core/process/ipc.ts`. A job has an id and a
  * kind; its answer is `done` or `failed` with that id. Both sides parse what they receive.
  */
 

@@ -1,11 +1,11 @@
 import { WireError } from '../../core/errors.ts';
-import { IpcFields } from '../../core/ipc.ts';
 import type { Codec, MediaKind, TrackFormat } from '../../core/media.ts';
 import { EMPTY, VIDEO_CLOCK_HZ } from '../../core/media.ts';
+import { IpcFields } from '../../core/process/ipc.ts';
 import type { LocalTransport } from './sdp/answer.ts';
 
 /**
- * The messages between the server and the WebRTC process (`core/ipc.ts` frames them). Media goes down once per stream,
+ * The messages between the server and the WebRTC process (`core/process/ipc.ts` frames them). Media goes down once per stream,
  * whatever the number of viewers; both sides check every field of what they receive.
  */
 

@@ -1,6 +1,6 @@
 import { describeError, HearthcamError } from '../../core/errors.ts';
-import { HelperProcess } from '../../core/helper.ts';
 import type { Log } from '../../core/log.ts';
+import { HelperProcess } from '../../core/process/helper.ts';
 import type { Scope } from '../../core/scope.ts';
 import { type DownMessage, encodeDown, parseUp, type TransportConfig, type UpMessage } from './link.ts';
 

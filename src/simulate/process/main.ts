@@ -1,7 +1,7 @@
 import { AV_LOG_FATAL } from 'node-av/constants';
 import { Log } from 'node-av/lib';
 import { describeError } from '../../core/errors.ts';
-import { openServerLink } from '../../core/helper-child.ts';
+import { openServerLink } from '../../core/process/helper-child.ts';
 import { encodeFromMaker, parseToMaker, type ToMaker } from '../protocol.ts';
 import { type Outlet, Session } from './session.ts';
 

@@ -1,6 +1,6 @@
 import { describeError } from '../../core/errors.ts';
-import { openServerLink } from '../../core/helper-child.ts';
-import type { IpcMessage } from '../../core/ipc.ts';
+import { openServerLink } from '../../core/process/helper-child.ts';
+import type { IpcMessage } from '../../core/process/ipc.ts';
 import { type CodecAnswer, type Job, JobError, parseJob } from '../protocol.ts';
 
 /**

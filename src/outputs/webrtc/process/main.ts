@@ -5,7 +5,7 @@
 import { createSocket } from 'node:dgram';
 import ndc from 'node-datachannel';
 import { describeError } from '../../../core/errors.ts';
-import { openServerLink } from '../../../core/helper-child.ts';
+import { openServerLink } from '../../../core/process/helper-child.ts';
 import { encodeUp, parseDown, type TransportConfig, type UpMessage } from '../link.ts';
 import { Transport } from './transport.ts';
 

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Duplex, type Readable } from 'node:stream';
+import { describeError, HearthcamError } from '../errors.ts';
+import { type Log, LogLimiter } from '../log.ts';
 import { childEntry } from './child.ts';
-import { describeError, HearthcamError } from './errors.ts';
 import { encodeIpcHead, IPC_FD, type IpcMessage, IpcReader } from './ipc.ts';
-import { type Log, LogLimiter } from './log.ts';
 
 export interface HelperOptions {
   /** For the log, e.g. `codec process`. */

@@ -1,5 +1,5 @@
-import { ByteQueue } from '../wire/byte-queue.ts';
-import { WireError } from './errors.ts';
+import { ByteQueue } from '../../wire/byte-queue.ts';
+import { WireError } from '../errors.ts';
 
 /**
  * Messages between the server and its helper processes, over a socket pair: 4 bytes length of the header, 4 bytes

@@ -1,4 +1,4 @@
-import type { MediaKind } from './media.ts';
+import type { MediaKind } from '../media.ts';
 import { TrackClock } from './track-clock.ts';
 
 export interface MappedTime {

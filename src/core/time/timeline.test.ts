@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { MediaKind } from './media.ts';
+import type { MediaKind } from '../media.ts';
 import { Timeline } from './timeline.ts';
 
 const VIDEO = { kind: 'video' as MediaKind, clockRateHz: 90_000 };

@@ -1,4 +1,4 @@
-import type { MediaKind } from './media.ts';
+import type { MediaKind } from '../media.ts';
 
 /** How long a lead counts: long enough to meet a packet that came without delay, short enough to follow drift. */
 const WINDOW_MS = 10_000;

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { describeError } from './errors.ts';
+import { describeError } from '../errors.ts';
 import { encodeIpcHead, IPC_FD, type IpcMessage, IpcReader } from './ipc.ts';
 
 /** The helper's end of the socket to the server that started it. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { WireError } from './errors.ts';
+import { WireError } from '../errors.ts';
 import { encodeIpcHead, IpcFields, IpcReader } from './ipc.ts';
 
 const runs = Number(process.env['FUZZ_RUNS'] ?? 300);
