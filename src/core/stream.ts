@@ -47,6 +47,8 @@ export interface Consumer extends ConsumerInfo {
   readonly wants: readonly MediaWant[];
   readonly tracks: readonly Track[];
   readonly missing: readonly MediaWant[];
+  /** Changes where it is settled later than the viewer is opened (RTSP: `rtsp+udp` by SETUP). */
+  protocol: string;
   /** Changes where the media goes another way than the request came (WebRTC: `192.0.2.2:59187 host`). */
   remoteAddr: string;
   /** What else the output knows about this viewer, for `/api/streams`: loss, round-trip time, … */

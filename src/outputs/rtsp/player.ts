@@ -72,6 +72,7 @@ export class Player {
       throw new HearthcamError('rtsp.channels', 'interleaved channels are used by another track', { status: 400 });
     }
     this.#ways[index] = way;
+    this.consumer.protocol = `rtsp+${way.kind}`;
   }
 
   /** The lowest channels that no track uses. */

@@ -109,6 +109,23 @@ test('channels are as asked, session id and its time-out stay the same', async (
   assert.deepEqual([...new Set(client.packets.map((packet) => packet.channel))].sort(), [2, 3, 6, 7]);
 });
 
+for (const { transport, protocol } of [
+  { transport: 'RTP/AVP;unicast;client_port=40000-40001', protocol: 'rtsp+udp' },
+  { transport: 'RTP/AVP/TCP;unicast;interleaved=0-1', protocol: 'rtsp+tcp' },
+]) {
+  test(`a viewer who sets up ${transport} is listed as ${protocol}`, async () => {
+    const { server } = await start();
+    await using _server = server;
+    using client = await RawRtspClient.open(`${server.url}/cam`);
+    await client.request('DESCRIBE', '', { Accept: 'application/sdp' });
+    assert.equal((await client.request('SETUP', '/trackID=0', { Transport: transport })).status, 200);
+    assert.deepEqual(
+      [...server.hub.require('cam').consumers].map((consumer) => consumer.protocol),
+      [protocol],
+    );
+  });
+}
+
 test('sender reports relate both tracks to the same clock', async () => {
   const { server } = await start();
   await using _server = server;
