@@ -1,47 +1,29 @@
 import { randomInt } from 'node:crypto';
 import type { SourceSink } from '../../core/source.ts';
-import {
-  createDepacketizer,
-  type Depacketizer,
-  type OnProblem,
-  type RtpMedia,
-} from '../../wire/codecs/depacketizer.ts';
-import {
-  makeRtpView,
-  ntpMiddle,
-  ntpToUnixMs,
-  parseRtcp,
-  ReceiverStats,
-  ReorderBuffer,
-  readRtp,
-  TimestampUnwrapper,
-  writeReceiverReport,
-} from '../../wire/rtp/index.ts';
+import type { Depacketizer, OnProblem, RtpMedia } from '../../wire/codecs/depacketizer.ts';
+import { makeRtpView, parseRtcp, ReorderBuffer, readRtp, writeReceiverReport } from '../../wire/rtp/index.ts';
+import { MediaReceiver } from '../../wire/rtp/media-receiver.ts';
 
 /** One published track: RTP packets in, access units to the sink. */
 export class TrackReceiver {
-  readonly media: RtpMedia;
-  readonly #index: number;
-  readonly #sink: SourceSink;
-  readonly #depacketizer: Depacketizer;
-  readonly #stats: ReceiverStats;
-  readonly #unwrap = new TimestampUnwrapper();
+  readonly #receiver: MediaReceiver;
   readonly #view = makeRtpView();
   readonly #reorder: ReorderBuffer<Buffer> | undefined;
   readonly #ssrc = randomInt(2 ** 32 - 1);
 
   /** @param unordered packets come over UDP: they are put in order first */
   constructor(media: RtpMedia, index: number, sink: SourceSink, onProblem: OnProblem, unordered: boolean) {
-    this.media = media;
-    this.#index = index;
-    this.#sink = sink;
-    this.#stats = new ReceiverStats(media.clockRateHz);
-    this.#depacketizer = createDepacketizer(media, (unit) => sink.unit({ ...unit, track: index }), onProblem);
+    this.#receiver = new MediaReceiver({
+      media,
+      onUnit: (unit) => sink.unit({ ...unit, track: index }),
+      onProblem,
+      onSync: (ticks, ntpUnixMs) => sink.sync(index, ticks, ntpUnixMs),
+    });
     this.#reorder = unordered ? new ReorderBuffer<Buffer>((packet) => this.#take(packet, 0, packet.length)) : undefined;
   }
 
   get format(): Depacketizer['format'] {
-    return this.#depacketizer.format;
+    return this.#receiver.format;
   }
 
   /** @throws WireError when it is no RTP packet */
@@ -62,27 +44,20 @@ export class TrackReceiver {
 
   /** @throws WireError when it is no RTCP packet */
   rtcp(data: Buffer, start: number, end: number): void {
+    const nowMs = performance.now();
     for (const packet of parseRtcp(data, start, end)) {
-      if (packet.kind !== 'sr') continue;
-      const { ntpSeconds, ntpFraction, rtpTimestamp } = packet;
-      this.#stats.addSenderReport(ntpMiddle(ntpSeconds, ntpFraction), performance.now());
-      // A sender without a clock puts zero (RFC 3550 §6.4.1).
-      if (ntpSeconds === 0 || this.#stats.received === 0) continue;
-      this.#sink.sync(this.#index, this.#unwrap.peek(rtpTimestamp), ntpToUnixMs(ntpSeconds, ntpFraction));
+      if (packet.kind === 'sr') this.#receiver.senderReport(packet, nowMs);
     }
   }
 
   /** Receiver report for the publisher; null before the first packet. */
   report(): Buffer | null {
-    const block = this.#stats.report(performance.now());
+    const block = this.#receiver.report(performance.now());
     return block === null ? null : writeReceiverReport(this.#ssrc, [block]);
   }
 
   #take(data: Buffer, start: number, end: number): void {
-    const view = this.#view;
-    readRtp(data, start, end, view);
-    const missing = this.#stats.add(view.sequence, view.timestamp, view.ssrc, performance.now());
-    const payload = data.subarray(view.payloadStart, view.payloadEnd);
-    this.#depacketizer.push(payload, view.marker, this.#unwrap.unwrap(view.timestamp), missing !== 0);
+    readRtp(data, start, end, this.#view);
+    this.#receiver.packet(data, this.#view, performance.now());
   }
 }
