@@ -4,9 +4,10 @@
  */
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../testkit/free-port.ts';
 import { benchMedia, FPS } from './lib/media.ts';
 import { cpuSeconds, Program, residentMb } from './lib/process.ts';
-import { BenchServer, freePort } from './lib/server.ts';
+import { BenchServer } from './lib/server.ts';
 import { clockNs } from './lib/stamp.ts';
 import { type LoadResult, median, percentile } from './lib/stats.ts';
 

@@ -5,9 +5,10 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../testkit/free-port.ts';
 import { benchMedia } from './lib/media.ts';
 import { cpuSeconds, Program, processTree, residentMb } from './lib/process.ts';
-import { BenchServer, freePort } from './lib/server.ts';
+import { BenchServer } from './lib/server.ts';
 import { median } from './lib/stats.ts';
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '30' } } });

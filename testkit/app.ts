@@ -1,21 +1,13 @@
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { type App, type AppConfig, startApp } from '../src/app.ts';
 import type { OutputModule, StillDecoder } from '../src/core/contracts.ts';
 import { HearthcamError } from '../src/core/errors.ts';
 import type { SourceModule } from '../src/core/source.ts';
 import { outputs as allOutputs } from '../src/modules.ts';
+import { freePort } from './free-port.ts';
 import { MemoryLog } from './memory-log.ts';
 
-/** A TCP and UDP port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
+export { freePort };
 
 export interface TestAppOptions {
   /** Sources by stream name. */

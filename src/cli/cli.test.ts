@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../testkit/free-port.ts';
 import { main, type Terminal } from './main.ts';
 import { VERSION } from './version.ts';
 
@@ -110,16 +111,6 @@ interface Running {
   readonly child: ChildProcess;
   readonly port: number;
   text(): string;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** Starts the program as its own process and waits for the line that Home Assistant waits for. */
