@@ -1,10 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Env, OutputModule, Peer } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
+import { type KeyFrame, withKeyFrame } from '../../core/key-frame.ts';
+import { viewerOf } from '../../core/live-response.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
-import { type KeyFrame, withKeyFrame } from './key-frame.ts';
 import { type FrameQuery, parseFrameQuery } from './query.ts';
 import { StillCache } from './still-cache.ts';
 
@@ -38,13 +39,6 @@ export const frame: OutputModule = {
 };
 
 function makeStill(env: Env, stream: Stream, query: FrameQuery, request: FastifyRequest, peer: Peer): Promise<Buffer> {
-  const userAgent = request.headers['user-agent'];
-  const who = {
-    formatName: 'keyframe',
-    protocol: 'http',
-    remoteAddr: `${peer.remoteAddress}:${request.socket.remotePort ?? 0}`,
-    ...(userAgent === undefined ? {} : { userAgent }),
-  };
   const use = (picture: KeyFrame): Promise<Buffer> => {
     if (picture.format.codec === 'jpeg' && isUnchanged(query)) return Promise.resolve(picture.data);
     const { width, height, rotate, quality } = query;
@@ -58,7 +52,8 @@ function makeStill(env: Env, stream: Stream, query: FrameQuery, request: Fastify
   };
   // A picture that was damaged on its way from the camera: the next one may be whole.
   const damaged = (error: unknown): boolean => error instanceof HearthcamError && error.code === 'codec.input';
-  return withKeyFrame(stream, who, KEY_FRAME_TIMEOUT_MS, use, damaged);
+  const limits = { codecs: 'any', timeoutMs: KEY_FRAME_TIMEOUT_MS } as const;
+  return withKeyFrame(stream, viewerOf(request, peer, 'keyframe'), limits, use, damaged);
 }
 
 function isUnchanged(query: FrameQuery): boolean {

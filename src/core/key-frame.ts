@@ -1,10 +1,18 @@
-import { HearthcamError } from '../../core/errors.ts';
-import { type AccessUnit, isVideo, type VideoFormat } from '../../core/media.ts';
-import type { Consumer, ConsumerInfo, Stream } from '../../core/stream.ts';
+import { HearthcamError } from './errors.ts';
+import { openForHttp } from './live-response.ts';
+import { type AccessUnit, isVideo, type VideoFormat } from './media.ts';
+import type { MediaWant } from './negotiate.ts';
+import type { Consumer, ConsumerInfo, Stream } from './stream.ts';
 
 export interface KeyFrame {
   readonly format: VideoFormat;
   readonly data: Buffer;
+}
+
+export interface KeyFrameLimits {
+  /** What `use` can do with. */
+  readonly codecs: MediaWant['codecs'];
+  readonly timeoutMs: number;
 }
 
 /**
@@ -15,10 +23,11 @@ export interface KeyFrame {
 export async function withKeyFrame<T>(
   stream: Stream,
   who: ConsumerInfo,
-  timeoutMs: number,
-  use: (frame: KeyFrame) => Promise<T>,
-  unusable: (error: unknown) => boolean,
+  limits: KeyFrameLimits,
+  use: (frame: KeyFrame) => T | Promise<T>,
+  unusable: (error: unknown) => boolean = () => false,
 ): Promise<T> {
+  const { codecs, timeoutMs } = limits;
   const late = new HearthcamError('frame.timeout', `camera "${stream.name}" gave no key frame in ${timeoutMs} ms`, {
     status: 504,
     hint: 'is the camera on, and is its key frame interval shorter than this?',
@@ -27,9 +36,11 @@ export async function withKeyFrame<T>(
   const timer = setTimeout(() => deadline.abort(late), timeoutMs);
   let consumer: Consumer | undefined;
   try {
-    consumer = await openConsumer(stream, who, deadline);
-    const trackId = consumer.tracks[0]?.id ?? -1;
     const { signal } = deadline;
+    const wants: readonly MediaWant[] = [{ kind: 'video', codecs }];
+    const onEnd = (reason: HearthcamError): void => deadline.abort(reason);
+    consumer = await openForHttp(stream, { ...who, wants, signal, onEnd });
+    const trackId = consumer.tracks[0]?.id ?? -1;
     // What is kept of a camera that is away may be old; a still that claims to be live must not be.
     const cached = stream.running ? usable(stream.gop().units[0], trackId) : undefined;
     const first = cached ?? (await nextKeyFrame(stream, trackId, signal));
@@ -45,23 +56,7 @@ export async function withKeyFrame<T>(
   }
 }
 
-async function openConsumer(stream: Stream, who: ConsumerInfo, deadline: AbortController): Promise<Consumer> {
-  try {
-    return await stream.open({
-      ...who,
-      wants: [{ kind: 'video', codecs: 'any' }],
-      signal: deadline.signal,
-      onEnd: (reason) => deadline.abort(reason),
-    });
-  } catch (error) {
-    const known = error instanceof HearthcamError;
-    if (known && (error.status >= 500 || error.code.startsWith('stream.'))) throw error;
-    // A camera's 401 or 404 is not an answer about this request.
-    throw new HearthcamError('frame.camera', `camera "${stream.name}" can't be reached`, { cause: error, status: 502 });
-  }
-}
-
-async function count<T>(consumer: Consumer, unit: KeyFrame, use: (frame: KeyFrame) => Promise<T>): Promise<T> {
+async function count<T>(consumer: Consumer, unit: KeyFrame, use: (frame: KeyFrame) => T | Promise<T>): Promise<T> {
   consumer.unitsSent++;
   consumer.bytesSent += unit.data.length;
   return use(unit);
