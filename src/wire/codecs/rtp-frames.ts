@@ -31,6 +31,28 @@ export class RtpFrames {
     this.#inspect = inspect;
   }
 
+  /**
+   * Takes a packet that is a payload descriptor and bytes of the frame.
+   * @param starts a frame begins with it
+   * @param descriptorBytes the descriptor's length; may throw a WireError
+   */
+  push(
+    payload: Buffer,
+    marker: boolean,
+    ticks: number,
+    lost: boolean,
+    starts: boolean,
+    descriptorBytes: (payload: Buffer) => number,
+  ): void {
+    try {
+      const from = descriptorBytes(payload);
+      if (this.begin(ticks, lost, starts)) this.slab.append(payload, from, payload.length);
+    } catch (error) {
+      this.failed(error);
+    }
+    this.end(marker);
+  }
+
   /** Before the packet's bytes are added. `starts`: a frame begins with it. Returns whether to add them. */
   begin(ticks: number, lost: boolean, starts: boolean): boolean {
     if (this.#open && lost) this.#damaged = true;

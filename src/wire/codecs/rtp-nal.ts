@@ -17,6 +17,7 @@ export class RtpNalUnits {
   readonly assembler: NalAssembler;
   readonly #onUnit: OnUnit;
   readonly #onProblem: OnProblem;
+  readonly #unpack: (payload: Buffer) => void;
   #ticks = Number.NaN;
   #lastEndedTicks = Number.NaN;
   #inFragment = false;
@@ -28,8 +29,10 @@ export class RtpNalUnits {
   /** This picture has the time of the one that ended last. */
   #goesOn = false;
 
-  constructor(codec: 'h264' | 'h265', onUnit: OnUnit, onProblem: OnProblem) {
+  /** @param unpack hands the NAL units of one payload to `single` and `fragment`; may throw a WireError */
+  constructor(codec: 'h264' | 'h265', onUnit: OnUnit, onProblem: OnProblem, unpack: (payload: Buffer) => void) {
     this.assembler = new NalAssembler(codec, onProblem);
+    this.#unpack = unpack;
     this.#onUnit = onUnit;
     this.#onProblem = onProblem;
   }
@@ -38,34 +41,15 @@ export class RtpNalUnits {
     return this.assembler.format;
   }
 
-  /** Before a packet's NAL units are handed in. */
-  begin(ticks: number, lost: boolean): void {
-    const open = this.assembler.hasPicture || this.#inFragment || this.#damaged;
-    if (lost) {
-      if (open) this.#damaged = true;
-      if (this.#inFragment) {
-        this.assembler.dropNal();
-        this.#inFragment = false;
-      }
+  /** Takes one packet, as `Depacketizer.push`. */
+  push(payload: Buffer, marker: boolean, ticks: number, lost: boolean): void {
+    try {
+      this.#begin(ticks, lost);
+      this.#unpack(payload);
+    } catch (error) {
+      this.#failed(error);
     }
-    if (open && ticks !== this.#ticks) this.#finish();
-    if (lost) this.#mayStartMidway = true;
-    if (ticks === this.#lastEndedTicks && !this.#markerLies) this.#goesOn = true;
-    this.#ticks = ticks;
-  }
-
-  /** After the packet's NAL units. */
-  end(marker: boolean): void {
     if (marker && !this.#markerLies && (this.assembler.hasPicture || this.#damaged || this.#inFragment)) this.#finish();
-  }
-
-  /** The packet could not be read: its picture is lost. Anything but a WireError is thrown on. */
-  failed(error: unknown): void {
-    if (!(error instanceof WireError)) throw error;
-    this.#onProblem({ code: error.code, message: error.message });
-    this.assembler.reset();
-    this.#inFragment = false;
-    this.#damaged = true;
   }
 
   single(data: Buffer, start: number, end: number): void {
@@ -87,6 +71,30 @@ export class RtpNalUnits {
     this.assembler.append(data, start, end);
     // RFC 6184 §5.8 forbids Start and End in one header; cameras set both on a NAL that fits one packet.
     if (last) this.#closeFragment();
+  }
+
+  #begin(ticks: number, lost: boolean): void {
+    const open = this.assembler.hasPicture || this.#inFragment || this.#damaged;
+    if (lost) {
+      if (open) this.#damaged = true;
+      if (this.#inFragment) {
+        this.assembler.dropNal();
+        this.#inFragment = false;
+      }
+    }
+    if (open && ticks !== this.#ticks) this.#finish();
+    if (lost) this.#mayStartMidway = true;
+    if (ticks === this.#lastEndedTicks && !this.#markerLies) this.#goesOn = true;
+    this.#ticks = ticks;
+  }
+
+  /** The packet could not be read: its picture is lost. Anything but a WireError is thrown on. */
+  #failed(error: unknown): void {
+    if (!(error instanceof WireError)) throw error;
+    this.#onProblem({ code: error.code, message: error.message });
+    this.assembler.reset();
+    this.#inFragment = false;
+    this.#damaged = true;
   }
 
   #closeFragment(): void {

@@ -10,7 +10,7 @@ export class H264Depacketizer implements Depacketizer {
   readonly #units: RtpNalUnits;
 
   constructor(media: RtpMedia, onUnit: OnUnit, onProblem: OnProblem) {
-    this.#units = new RtpNalUnits('h264', onUnit, onProblem);
+    this.#units = new RtpNalUnits('h264', onUnit, onProblem, (payload) => this.#unpack(payload));
     const { assembler } = this.#units;
     // RFC 6184 §8.1. Some cameras put garbage or an empty value here and the real sets in band.
     forEachSprop(fmtpValue(media.fmtp, 'sprop-parameter-sets'), (nal) => {
@@ -25,14 +25,7 @@ export class H264Depacketizer implements Depacketizer {
   }
 
   push(payload: Buffer, marker: boolean, ticks: number, lost: boolean): void {
-    const units = this.#units;
-    try {
-      units.begin(ticks, lost);
-      this.#unpack(payload);
-    } catch (error) {
-      units.failed(error);
-    }
-    units.end(marker);
+    this.#units.push(payload, marker, ticks, lost);
   }
 
   #unpack(payload: Buffer): void {

@@ -12,7 +12,7 @@ export class H265Depacketizer implements Depacketizer {
   readonly #donl: boolean;
 
   constructor(media: RtpMedia, onUnit: OnUnit, onProblem: OnProblem) {
-    this.#units = new RtpNalUnits('h265', onUnit, onProblem);
+    this.#units = new RtpNalUnits('h265', onUnit, onProblem, (payload) => this.#unpack(payload));
     this.#donl = (fmtpNumber(media.fmtp, 'sprop-max-don-diff') ?? 0) > 0;
     const { assembler } = this.#units;
     for (const name of ['sprop-vps', 'sprop-sps', 'sprop-pps']) {
@@ -29,14 +29,7 @@ export class H265Depacketizer implements Depacketizer {
   }
 
   push(payload: Buffer, marker: boolean, ticks: number, lost: boolean): void {
-    const units = this.#units;
-    try {
-      units.begin(ticks, lost);
-      this.#unpack(payload);
-    } catch (error) {
-      units.failed(error);
-    }
-    units.end(marker);
+    this.#units.push(payload, marker, ticks, lost);
   }
 
   #unpack(payload: Buffer): void {

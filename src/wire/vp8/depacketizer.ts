@@ -16,17 +16,9 @@ export class Vp8Depacketizer implements Depacketizer {
   }
 
   push(payload: Buffer, marker: boolean, ticks: number, lost: boolean): void {
-    const frames = this.#frames;
-    try {
-      const head = payload[0];
-      if (head === undefined) return;
-      const starts = (head & 0x10) !== 0 && (head & 0x07) === 0;
-      const from = vp8DescriptorBytes(payload);
-      if (frames.begin(ticks, lost, starts)) frames.slab.append(payload, from, payload.length);
-    } catch (error) {
-      frames.failed(error);
-    }
-    frames.end(marker);
+    const head = payload[0];
+    if (head === undefined) return;
+    this.#frames.push(payload, marker, ticks, lost, (head & 0x10) !== 0 && (head & 0x07) === 0, vp8DescriptorBytes);
   }
 
   #inspect(frame: Buffer): FrameInfo {

@@ -17,16 +17,9 @@ export class Vp9Depacketizer implements Depacketizer {
   }
 
   push(payload: Buffer, marker: boolean, ticks: number, lost: boolean): void {
-    const frames = this.#frames;
-    try {
-      const head = payload[0];
-      if (head === undefined) return;
-      const from = vp9DescriptorBytes(payload);
-      if (frames.begin(ticks, lost, (head & 0x08) !== 0)) frames.slab.append(payload, from, payload.length);
-    } catch (error) {
-      frames.failed(error);
-    }
-    frames.end(marker);
+    const head = payload[0];
+    if (head === undefined) return;
+    this.#frames.push(payload, marker, ticks, lost, (head & 0x08) !== 0, vp9DescriptorBytes);
   }
 
   #inspect(frame: Buffer): FrameInfo {
