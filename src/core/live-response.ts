@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BurstFeed, type BurstMuxer, type LiveFeed } from './burst-feed.ts';
-import type { Env, Peer } from './contracts.ts';
+import type { Env, OutputModule, Peer, Right } from './contracts.ts';
 import { HearthcamError } from './errors.ts';
 import type { Track } from './media.ts';
 import { knownFormats } from './mp4-tracks.ts';
@@ -30,6 +30,21 @@ export function shareMuxer(key: string, makeMuxer: (tracks: readonly Track[]) =>
       `${key}:${tracks.map((track) => track.id).join()}`,
       () => new BurstFeed(stream, tracks, makeMuxer(tracks)),
     );
+}
+
+/** An output that is one endless response: `GET path?src=`. */
+export function liveOutput(name: string, path: string, right: Right, response: LiveResponse): OutputModule {
+  return {
+    name,
+    start(env, _config, scope) {
+      env.routes.route({
+        methods: ['GET'],
+        path,
+        right,
+        handler: (request, reply, peer) => serveLive(env, request, reply, peer, scope, response),
+      });
+    },
+  };
 }
 
 /**
@@ -68,7 +83,8 @@ export async function serveLive(
     reply.hijack();
     socket.setNoDelay(true);
     socket.setTimeout(0);
-    socket.write(head(reply, response.contentType));
+    const { contentType } = response;
+    socket.write(responseHead(reply, { 'content-type': contentType, 'cache-control': 'no-cache, no-store' }));
     const onStuck = (): void => {
       env.log.warn(`viewer ${who.remoteAddr} (${who.formatName}) took nothing of "${stream.name}" for long: closed`);
       socket.destroy();
@@ -103,6 +119,7 @@ export async function openForHttp(stream: Stream, request: ConsumerRequest): Pro
   }
 }
 
+/** Who sent an HTTP request, for `/api/streams`. */
 export function viewerOf(request: FastifyRequest, peer: Peer, formatName: string): ConsumerInfo {
   const userAgent = request.headers['user-agent'];
   return {
@@ -113,14 +130,12 @@ export function viewerOf(request: FastifyRequest, peer: Peer, formatName: string
   };
 }
 
-/** The response's head by hand, with what the server set for every response (CORS, nosniff). */
-function head(reply: FastifyReply, contentType: string): string {
-  const headers = {
-    ...reply.getHeaders(),
-    'content-type': contentType,
-    'cache-control': 'no-cache, no-store',
-    connection: 'close',
-  };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+/**
+ * A response's head by hand, for a body that is written to the socket itself: `headers` and what the server set for every
+ * response (CORS, nosniff). The connection ends with the body.
+ */
+export function responseHead(reply: FastifyReply, headers: Readonly<Record<string, string>>): string {
+  const all = { ...reply.getHeaders(), ...headers, connection: 'close' };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${String(value)}\r\n`);
   return `HTTP/1.1 200 OK\r\n${lines.join('')}\r\n`;
 }

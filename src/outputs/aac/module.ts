@@ -1,27 +1,15 @@
 import type { BurstMuxer } from '../../core/burst-feed.ts';
-import type { OutputModule } from '../../core/contracts.ts';
-import { serveLive, shareMuxer } from '../../core/live-response.ts';
+import { liveOutput, shareMuxer } from '../../core/live-response.ts';
 import { type AccessUnit, EMPTY, type TrackFormat } from '../../core/media.ts';
 import { adtsHeaderMaker } from '../../wire/aac/adts.ts';
 
 /** `GET /api/stream.aac?src=`: the sound alone, AAC in ADTS. */
-export const aac: OutputModule = {
-  name: 'aac',
-  start(env, _config, scope) {
-    env.routes.route({
-      methods: ['GET'],
-      path: '/api/stream.aac',
-      right: 'listen',
-      handler: (request, reply, peer) =>
-        serveLive(env, request, reply, peer, scope, {
-          formatName: 'adts',
-          contentType: 'audio/aac',
-          wants: [{ kind: 'audio', codecs: ['aac'] }],
-          share: shareMuxer('adts', () => new AdtsMuxer()),
-        }),
-    });
-  },
-};
+export const aac = liveOutput('aac', '/api/stream.aac', 'listen', {
+  formatName: 'adts',
+  contentType: 'audio/aac',
+  wants: [{ kind: 'audio', codecs: ['aac'] }],
+  share: shareMuxer('adts', () => new AdtsMuxer()),
+});
 
 class AdtsMuxer implements BurstMuxer {
   #format: TrackFormat | null = null;

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { HearthcamError } from '../../core/errors.ts';
 import { type Framing, LiveMp4 } from '../../core/live-mp4.ts';
-import { openForHttp } from '../../core/live-response.ts';
+import { openForHttp, responseHead } from '../../core/live-response.ts';
 import type { Log } from '../../core/log.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import type { Scope } from '../../core/scope.ts';
@@ -50,7 +50,13 @@ export async function serveLive(
     reply.hijack();
     socket.setNoDelay(true);
     socket.setTimeout(0);
-    socket.write(head(reply, framing, mp4Mime(shared.value.formats), query.filename));
+    const headers = {
+      'content-type': mp4Mime(shared.value.formats),
+      'cache-control': 'no-store',
+      ...(framing === 'chunked' ? { 'transfer-encoding': 'chunked' } : {}),
+      ...(query.filename === undefined ? {} : { 'content-disposition': contentDisposition(query.filename) }),
+    };
+    socket.write(responseHead(reply, headers));
     begun = true;
     const { durationMs } = query;
     const viewer = shared.value.add({
@@ -77,18 +83,4 @@ export async function serveLive(
     await scope.close();
     throw error;
   }
-}
-
-/** The response's head by hand, with what the server set for every response (CORS, nosniff). */
-function head(reply: FastifyReply, framing: Framing, mime: string, filename: string | undefined): string {
-  const headers: Record<string, number | string | string[] | undefined> = {
-    ...reply.getHeaders(),
-    'content-type': mime,
-    'cache-control': 'no-store',
-    connection: 'close',
-    ...(framing === 'chunked' ? { 'transfer-encoding': 'chunked' } : {}),
-    ...(filename === undefined ? {} : { 'content-disposition': contentDisposition(filename) }),
-  };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
-  return `HTTP/1.1 200 OK\r\n${lines.join('')}\r\n`;
 }
