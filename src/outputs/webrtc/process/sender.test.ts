@@ -109,6 +109,32 @@ test('a viewer that lost its picture gets the last key frame again, with new num
   assertContinuous(sent);
 });
 
+test('asked for a picture while the camera is away, it gives the old one as late as it is now: no later one looks early', () => {
+  const { sender, sent, picture } = setUp();
+  picture(0, true, 0);
+  sender.start(0);
+  for (let frame = 1; frame <= 50; frame++) {
+    picture(frame, false, frame * 40);
+    sender.pump(frame * 40);
+  }
+  // Nothing for 3 s, then the viewer asks; the camera is back another second later.
+  sender.replay(5_000);
+  for (let nowMs = 5_000; nowMs <= 5_200; nowMs += 5) sender.pump(nowMs);
+  for (let frame = 150; frame < 160; frame++) {
+    picture(frame, frame === 150, frame * 40);
+    sender.pump(frame * 40);
+  }
+  assertContinuous(sent);
+  const again = sent[102];
+  assert.equal(again?.content, 0);
+  assert.equal(again?.time, 5_000 * 90);
+  const oldEnds = sent[203]?.time ?? 0;
+  assert.ok(oldEnds <= 5_200 * 90, `the old pictures end at ${oldEnds / 90} ms`);
+  // From the request on the times advance just as the clock does.
+  assert.equal(sent[204]?.time, 150 * FRAME);
+  assert.equal(sent.at(-1)?.time, 159 * FRAME);
+});
+
 test('a packet that is asked for again has the bytes, number and time that it had', () => {
   const { sender, sent, picture } = setUp();
   for (let frame = 0; frame <= 20; frame++) picture(frame, frame === 0, frame * 40);

@@ -125,14 +125,17 @@ export class Sender {
     const wishedMs = Math.min(((spanTicks / clockRateHz) * 1000) / CATCH_UP_RATE, CATCH_UP_MAX_MS);
     const durationMs = Math.max(wishedMs, (log.head - log.keyIndex - BURST_PACKETS) / PACKETS_PER_MS);
     const durationTicks = (durationMs / 1000) * clockRateHz;
+    // A camera that is away moves its viewers' time on all the same. If old pictures took up that time only after the
+    // silence, those that come then would look too early by all of it, and Chromium would hold them back for seconds.
+    const silentTicks = Math.max(0, Math.round(((nowMs - log.newestAtMs) / 1000) * clockRateHz));
     // Never behind what was sent already: a decoder takes a time that goes back for a broken stream.
-    const fromOut = Math.max(newestPts, Math.ceil(this.#lastOut) + 1);
+    const fromOut = Math.max(newestPts + silentTicks, Math.ceil(this.#lastOut) + 1);
     this.#begin({
       sequence: this.#sequence,
       index: log.keyIndex,
       fromPts,
       fromOut,
-      liveAtPts: Math.max(newestPts + durationTicks, fromOut + 1),
+      liveAtPts: Math.max(newestPts + silentTicks + durationTicks, fromOut + 1),
     });
     this.#catchUpSinceMs = nowMs;
     this.pump(nowMs);
