@@ -1,6 +1,7 @@
-import { forEachAnnexBNal, lengthPrefixed } from '../src/wire/codecs/nal.ts';
+import { forEachAnnexBNal } from '../src/wire/codecs/nal.ts';
 import { flvHeader, hevcPrefix, writeFlvTags } from '../src/wire/flv/writer.ts';
 import { buildHvcC } from '../src/wire/h265/format.ts';
+import { lengthPrefixed } from './nal.ts';
 
 /**
  * For tests: an H.265 byte stream of 25 pictures a second as FLV, which Debian's ffmpeg can't write: with codec id 12 as

@@ -2,7 +2,7 @@
 export const VERSION = '0.1.0';
 
 /** What go2rtc's clients look for (compat.md 5.1, 5.2, 8). */
-export const GO2RTC_VERSION = '1.9.15';
+const GO2RTC_VERSION = '1.9.15';
 
 /** Go's names, since go2rtc prints them. */
 export function platformName(platform: string, arch: string): string {

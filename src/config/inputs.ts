@@ -8,7 +8,7 @@ export type ConfigInput =
   | { readonly kind: 'text'; readonly text: string; readonly label: string };
 
 /** Names that are looked for in the working directory when no `-c` is given. */
-export const DEFAULT_FILES: readonly string[] = ['hearthcam.yaml', 'go2rtc.yaml'];
+const DEFAULT_FILES: readonly string[] = ['hearthcam.yaml', 'go2rtc.yaml'];
 
 /**
  * A file name, inline `{yaml or json}`, inline YAML of several lines, or `log.level=debug` (compat.md 4). A name that

@@ -21,7 +21,7 @@ export function formatProblem(problem: ConfigProblem): string {
 }
 
 /** Edits (insert, delete, change, swap neighbours) that turn `a` into `b`; gives up above `limit`. */
-export function editDistance(a: string, b: string, limit = 8): number {
+function editDistance(a: string, b: string, limit = 8): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
   let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -111,7 +111,7 @@ export const logSection = section(
     .catchall(z.enum(LEVELS).describe('Level of one module, for example rtsp: debug.')),
 );
 
-export const envSection = section(
+const envSection = section(
   'env',
   z
     .record(z.string(), z.string())

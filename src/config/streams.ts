@@ -5,7 +5,7 @@ import { CAMERA_VARIANTS } from './sections.ts';
 export type StreamSources = Readonly<Record<string, readonly string[]>>;
 
 /** An entry of `streams:` or a variant of a camera as a list: text, list, `{url: …}`, or nothing. */
-export function sourceList(value: unknown): readonly string[] {
+function sourceList(value: unknown): readonly string[] {
   if (typeof value === 'string') return value === '' ? [] : [value];
   if (Array.isArray(value)) return value.filter((one) => typeof one === 'string' && one !== '');
   if (isConfigMap(value)) return sourceList(value['url']);

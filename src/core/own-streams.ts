@@ -16,7 +16,7 @@ export function ownStreamName(url: string, ownPorts: readonly number[]): string 
 }
 
 /** As `ownStreamName`, when there is such a stream: names with `%` in them are taken as they stand, or decoded. */
-export function ownStream(url: string, ownPorts: readonly number[], hub: Hub): string | null {
+function ownStream(url: string, ownPorts: readonly number[], hub: Hub): string | null {
   const name = ownStreamName(url, ownPorts);
   if (name === null) return null;
   return [name, decode(name)].find((one) => hub.get(one) !== undefined) ?? null;

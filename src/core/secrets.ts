@@ -3,7 +3,7 @@
  * values (Reolink's `?user=…&password=…`), and values that came from the environment or from secret files.
  */
 
-export const MASK = '***';
+const MASK = '***';
 
 /** Shorter values are not registered: masking every `on` or `80` would make lines unreadable and hide nothing. */
 const MIN_VALUE_LENGTH = 4;

@@ -10,7 +10,7 @@ export interface AuthOptions {
 }
 
 /** `127.0.0.0/8`, `::1`, IPv4-mapped loopback, and the unix socket (no address). */
-export function isLoopback(address: string | undefined): boolean {
+function isLoopback(address: string | undefined): boolean {
   if (address === undefined || address === '') return true;
   return address === '::1' || /^(::ffff:)?127\./.test(address);
 }

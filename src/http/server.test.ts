@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -207,6 +208,70 @@ test('a closed server leaves no connection open', async () => {
   const socket = new WebSocket(`ws://127.0.0.1:${http.port}/api/ws?src=x`);
   await waitFor(() => socket.readyState === WebSocket.OPEN);
   await http[Symbol.asyncDispose]();
+  await waitFor(() => socket.readyState === WebSocket.CLOSED);
+});
+
+/** Sends bytes as they are; resolves with what came back when the server closes the connection. */
+function sendRaw(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    let text = '';
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    socket.setTimeout(20_000, () => socket.destroy(new Error('the server left the connection open')));
+    socket.on('error', (error: NodeJS.ErrnoException) => (error.code === 'ECONNRESET' ? resolve(text) : reject(error)));
+    socket.on('close', () => resolve(text));
+  });
+}
+
+for (const path of ['//', 'http://[', '/%zz']) {
+  test(`an upgrade of "${path}" is answered and closed`, async () => {
+    await using http = await start();
+    const head = `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`;
+    assert.match(await sendRaw(http.port, `${head}\r\n`), /^HTTP\/1\.1 40[04] /);
+  });
+}
+
+test('a path that can not be decoded is told like any other error', async () => {
+  await using http = await start();
+  const reply = await http.ask('GET', '/%zz');
+  assert.deepEqual([reply.status, reply.headers['content-type']], [400, 'text/plain; charset=utf-8']);
+});
+
+test('a failure that repeats is one line in the log', async () => {
+  await using http = await start();
+  for (let count = 0; count < 20; count++) await http.ask('GET', '/api/broken');
+  assert.equal(http.log.text.split('the camera "porch" is away').length - 1, 1);
+});
+
+test('a client that sends hundreds of requests without waiting for answers is closed', async () => {
+  await using http = await start();
+  const answers = await sendRaw(http.port, 'GET /api HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(500));
+  assert.ok(answers.split('HTTP/1.1 200').length - 1 < 100);
+  assert.equal((await http.ask('GET', '/api')).status, 200);
+});
+
+test('a client that floods the WebSocket is closed, and what a page sends is not', async () => {
+  await using http = await start();
+  const socket = new WebSocket(`ws://127.0.0.1:${http.port}/api/ws?src=porch`);
+  let answers = 0;
+  socket.on('message', () => answers++);
+  socket.on('error', () => {});
+  await waitFor(() => socket.readyState === WebSocket.OPEN);
+  for (let count = 0; count < 100; count++) socket.send('{"type":"echo"}');
+  await waitFor(() => answers === 100);
+  for (let count = 0; count < 5_000; count++) socket.send('{"type":"echo"}');
+  await waitFor(() => socket.readyState === WebSocket.CLOSED);
+  assert.ok(answers < 1_000, `${answers} answers`);
+});
+
+test('a client that floods the WebSocket with pings is closed', async () => {
+  await using http = await start();
+  const socket = new WebSocket(`ws://127.0.0.1:${http.port}/api/ws?src=porch`);
+  socket.on('error', () => {});
+  await waitFor(() => socket.readyState === WebSocket.OPEN);
+  for (let count = 0; count < 5_000; count++) socket.ping();
   await waitFor(() => socket.readyState === WebSocket.CLOSED);
 });
 

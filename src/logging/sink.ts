@@ -105,7 +105,7 @@ class PinoLog implements Log {
 }
 
 /** `HH:MM:SS.mmm INF [api] listen addr=:1984`: the second word is parsed by Home Assistant (compat.md 5.1). */
-export function formatText(line: string, color: boolean): string {
+function formatText(line: string, color: boolean): string {
   const entry = parseLine(line);
   if (entry === undefined) return line;
   const { level, time, module, message, ...fields } = entry;

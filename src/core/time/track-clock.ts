@@ -7,7 +7,7 @@ const WINDOW_MS = 10_000;
  * The largest lead of stream time over arrival seen lately: that of the units that came with the least delay. Jitter
  * and bursts only delay, so this is what two tracks can be compared by.
  */
-export class ArrivalLead {
+class ArrivalLead {
   #current = Number.NEGATIVE_INFINITY;
   #previous = Number.NEGATIVE_INFINITY;
   #sinceMs = Number.NEGATIVE_INFINITY;
@@ -51,7 +51,7 @@ const SMOOTHING = 0.25;
  * What the sender reports of one track say: camera time = raw time + `offsetMs`. Single reports that fit neither the
  * media nor the reports before are left out; when two in a row say the same, the camera's clock was set.
  */
-export class SenderClock {
+class SenderClock {
   /** NaN before the first usable report. */
   offsetMs = Number.NaN;
   #suspectMs = Number.NaN;

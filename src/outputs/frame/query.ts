@@ -15,7 +15,7 @@ export interface FrameQuery {
 
 const MAX_SIDE = 8192;
 /** Every still is shared for so long by all who ask. */
-export const DEFAULT_AGE_MS = 1_000;
+const DEFAULT_AGE_MS = 1_000;
 const MAX_AGE_MS = 60_000;
 
 /**

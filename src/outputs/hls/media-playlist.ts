@@ -16,7 +16,7 @@ export interface PlaylistRequest {
 }
 
 /** Address of a part, relative to the playlist. */
-export function partUri(id: string, index: number): string {
+function partUri(id: string, index: number): string {
   return `segment.m4s?id=${id}&part=${index}`;
 }
 

@@ -13,7 +13,7 @@ const FIRST_PICTURE_MS = 9_000;
  * The key frames of one track as JPEG, decoded once for all who look. While one is being decoded the next ones wait in
  * one place: only the newest of them is decoded after it.
  */
-export class KeyFrameStills implements Disposable {
+class KeyFrameStills implements Disposable {
   readonly #streamName: string;
   readonly #trackId: number;
   readonly #stills: StillDecoder;

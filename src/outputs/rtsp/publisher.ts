@@ -23,7 +23,7 @@ type TrackWay =
   | { readonly kind: 'udp'; readonly pair: UdpPair; readonly rtcpPort: number };
 
 /** @throws WireError for a broken SDP, HearthcamError 415 when nothing in it is supported */
-export function announcedTracks(sdp: string): AnnouncedTrack[] {
+function announcedTracks(sdp: string): AnnouncedTrack[] {
   const tracks: AnnouncedTrack[] = [];
   for (const medium of parseSdp(sdp).media) {
     const media = chooseFormat(medium);

@@ -364,6 +364,31 @@ test('what a client sends that is no RTSP ends its connection and nothing else',
   await waitFor(() => good.packets.length > at + 10);
 });
 
+test('a client that asks without end and reads no answer is closed', async () => {
+  const { server } = await start();
+  await using _server = server;
+  using greedy = await RawRtspClient.open(`${server.url}/cam`);
+  greedy.socket.pause();
+  const requests = 'OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n'.repeat(20);
+  const more = setInterval(() => {
+    if (greedy.socket.writableLength < 100_000) for (let count = 0; count < 500; count++) greedy.socket.write(requests);
+  }, 5);
+  try {
+    await waitFor(() => server.log.text.includes('asks without reading the answers'), { timeoutMs: 60_000 });
+  } finally {
+    clearInterval(more);
+  }
+});
+
+test('a request that fails again and again is one line in the log', async () => {
+  const { server } = await start();
+  await using _server = server;
+  using client = await RawRtspClient.open(`${server.url}/cam`);
+  for (let count = 0; count < 20; count++) assert.equal((await client.request('PLAY')).status, 455);
+  const lines = server.log.lines.filter((line) => line.level === 'warn' && line.text.includes('PLAY'));
+  assert.equal(lines.length, 1);
+});
+
 const ANNOUNCED = [
   'v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n',
   'a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0LAHtoCgPaEAAADAAQAAAMACjxYuoA=,aO48gA==\r\n',

@@ -109,7 +109,7 @@ export function union(...figures: readonly Figure[]): Figure {
 }
 
 /** Grows a figure by `by`, which rounds its corners. */
-export function round(figure: Figure, by: number): Figure {
+function round(figure: Figure, by: number): Figure {
   const { left, top, right, bottom } = figure.box;
   return {
     shape: (x, y) => figure.shape(x, y) - by,

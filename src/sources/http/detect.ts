@@ -21,7 +21,7 @@ export type Kind =
   | 'web';
 
 /** So many bytes are enough to tell everything apart. */
-export const SNIFF_BYTES = 188 * 3 + 1;
+const SNIFF_BYTES = 188 * 3 + 1;
 
 /** By what the answer says of itself, where that is to be trusted; undefined: look at the bytes. */
 export function kindByType(contentType: string, path: string): Kind | undefined {

@@ -5,7 +5,7 @@ import type { Input, Problems } from './input.ts';
 import type { Slot, TrackSet } from './track-set.ts';
 
 /** A track of JPEG files, timed by their arrival: what cameras write beside them is rarely a time. */
-export class JpegTrack {
+class JpegTrack {
   readonly #tracks: TrackSet;
   readonly #slot: Slot;
   readonly #nowMs: () => number;
@@ -78,7 +78,7 @@ export class JpegInput implements Input {
 }
 
 /** Pixels from the frame header (ISO/IEC 10918-1 §B.2.2); null when it is no JPEG. */
-export function jpegSize(jpeg: Buffer): { width: number; height: number } | null {
+function jpegSize(jpeg: Buffer): { width: number; height: number } | null {
   if (jpeg.length < 4 || jpeg.readUInt16BE(0) !== 0xffd8) return null;
   let at = 2;
   while (at + 9 <= jpeg.length) {

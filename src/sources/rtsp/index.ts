@@ -13,7 +13,10 @@ export interface RtspSourceOptions {
 
 const DEFAULT_REPORT_MS = 5_000;
 
-/** Makes the module with a memory of its own, for tests. */
+/**
+ * RTSP cameras: `rtsp://`, `rtsps://` (TLS, certificate verified), `rtspx://` (TLS, not verified). See README. Each
+ * module has a memory of its own of what cameras need.
+ */
 export function makeRtspSource({ reportMs = DEFAULT_REPORT_MS }: RtspSourceOptions = {}): SourceModule {
   const memory = new CameraMemory();
   return {
@@ -26,9 +29,6 @@ export function makeRtspSource({ reportMs = DEFAULT_REPORT_MS }: RtspSourceOptio
     run: (request, sink) => run(request, sink, memory, reportMs),
   };
 }
-
-/** RTSP cameras: `rtsp://`, `rtsps://` (TLS, certificate verified), `rtspx://` (TLS, not verified). See README. */
-export const rtspSource: SourceModule = makeRtspSource();
 
 async function run(request: SourceRequest, sink: SourceSink, memory: CameraMemory, reportMs: number): Promise<void> {
   const options = readOptions(request.spec);

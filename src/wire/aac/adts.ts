@@ -16,7 +16,7 @@ export interface AdtsHeader {
   readonly blocks: number;
 }
 
-export const ADTS_HEADER_BYTES = 7;
+const ADTS_HEADER_BYTES = 7;
 
 /** Reads a header at `at`; null when there is none (no sync word, impossible values) or fewer than 7 bytes. */
 export function readAdtsHeader(data: Uint8Array, at = 0): AdtsHeader | null {

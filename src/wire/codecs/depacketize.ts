@@ -1,5 +1,4 @@
 import type { Codec, TrackFormat } from '../../core/media.ts';
-import type { OnProblem } from './nal-assembler.ts';
 
 /** What SDP says of one RTP medium. */
 export interface RtpMedia {
@@ -35,8 +34,6 @@ export interface Depacketizer {
    */
   push(payload: Buffer, marker: boolean, ticks: number, lost: boolean): void;
 }
-
-export type MakeDepacketizer = (media: RtpMedia, onUnit: OnUnit, onProblem: OnProblem) => Depacketizer;
 
 /** A parameter of `a=fmtp` by its name in lower case. */
 export function fmtpValue(fmtp: ReadonlyMap<string, string>, name: string): string | undefined {

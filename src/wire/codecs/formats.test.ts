@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { ffmpegBytes, makeBitstream } from '../../../testkit/bitstreams.ts';
+import { lengthPrefixed, toAnnexB } from '../../../testkit/nal.ts';
 import { WireError } from '../../core/errors.ts';
 import type { VideoFormat } from '../../core/media.ts';
 import { parseAv1Sequence } from '../av1/format.ts';
@@ -15,7 +16,7 @@ import { parseH264Sps } from '../h264/sps.ts';
 import { parseHvcC } from '../h265/format.ts';
 import { parseH265Sps } from '../h265/sps.ts';
 import { parseJpeg } from '../jpeg/jpeg.ts';
-import { forEachAnnexBNal, forEachNal, lengthPrefixed, toAnnexB, unescapeRbsp } from './nal.ts';
+import { forEachAnnexBNal, forEachNal, unescapeRbsp } from './nal.ts';
 import { NalAssembler } from './nal-assembler.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 300);

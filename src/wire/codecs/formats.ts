@@ -46,19 +46,6 @@ export function makeAudioFormat(
   };
 }
 
-/** FLAC with its 34 bytes of STREAMINFO (RFC 9639 §8.2). */
-export function makeFlacFormat(sampleRateHz: number, channels: number, streamInfo: Buffer): AudioFormat {
-  return {
-    kind: 'audio',
-    codec: 'flac',
-    clockRateHz: sampleRateHz,
-    sampleRateHz,
-    channels,
-    codecString: 'flac',
-    config: streamInfo,
-  };
-}
-
 /** Whether two formats decode the same way, for consumers that meet a new object after a reconnect. */
 export function sameFormat(one: TrackFormat, other: TrackFormat): boolean {
   if (one === other) return true;

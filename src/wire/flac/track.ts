@@ -14,7 +14,7 @@ export function isPcm(format: TrackFormat): format is AudioFormat {
 }
 
 /** The FLAC format that carries a PCM track without loss. @throws WireError for rates or channels FLAC has not. */
-export function flacFormatOf(pcm: AudioFormat): AudioFormat {
+function flacFormatOf(pcm: AudioFormat): AudioFormat {
   return {
     kind: 'audio',
     codec: 'flac',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { decodeL16, encodeL16 } from '../l16/l16.ts';
+import { decodeL16 } from '../l16/l16.ts';
 import { decodeAlaw, decodeUlaw } from './g711.ts';
 
 for (const [format, decode] of [
@@ -19,7 +19,7 @@ for (const [format, decode] of [
   });
 }
 
-test('L16 is read as it was written', () => {
+test('L16 is read as big-endian samples', () => {
   const samples = Int16Array.from([0, 1, -1, 32_767, -32_768]);
-  assert.deepEqual(decodeL16(encodeL16(samples)), samples);
+  assert.deepEqual(decodeL16(Buffer.from('00000001ffff7fff8000', 'hex')), samples);
 });

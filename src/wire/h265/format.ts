@@ -33,7 +33,7 @@ export function makeH265Format(sets: H265Sets, reorderDepth = 0): VideoFormat {
 }
 
 /** ISO/IEC 14496-15 §E.3: `hvc1.1.6.L153.B0`. */
-export function h265CodecString(sps: H265Sps): string {
+function h265CodecString(sps: H265Sps): string {
   let reversed = 0;
   for (let bit = 0; bit < 32; bit++) {
     if (Math.floor(sps.compatibility / 2 ** bit) % 2 === 1) reversed += 2 ** (31 - bit);

@@ -4,9 +4,3 @@ export function decodeL16(data: Buffer): Int16Array {
   for (let at = 0; at < out.length; at++) out[at] = data.readInt16BE(at * 2);
   return out;
 }
-
-export function encodeL16(samples: Int16Array): Buffer {
-  const out = Buffer.allocUnsafe(samples.length * 2);
-  for (let at = 0; at < samples.length; at++) out.writeInt16BE(samples[at] ?? 0, at * 2);
-  return out;
-}

@@ -97,6 +97,12 @@ export function placePicture(lane: Lane, unit: AccessUnit, offsetTicks: number):
   return { startTicks, durationTicks };
 }
 
+/** How much is missing between the end of the lane and an audio frame; 0 for what is only jitter. */
+export function audioHoleTicks(lane: Lane, unit: AccessUnit, offsetTicks: number): number {
+  const driftTicks = unit.pts + offsetTicks - lane.endTicks;
+  return driftTicks > slackTicks(lane) ? driftTicks : 0;
+}
+
 /** Places an audio frame, or returns null when what it covers has been given already (the time line was shortened). */
 export function placeAudio(lane: Lane, unit: AccessUnit, format: AudioFormat, offsetTicks: number): Placed | null {
   const label = unit.pts + offsetTicks;
@@ -107,11 +113,14 @@ export function placeAudio(lane: Lane, unit: AccessUnit, format: AudioFormat, of
   if (Number.isNaN(lane.endTicks)) lane.endTicks = label;
   const startTicks = lane.endTicks;
   const driftTicks = label - startTicks;
-  const slackTicks = (AUDIO_SLACK_MS * lane.clockHz) / 1000;
-  if (driftTicks < -slackTicks) return null;
-  const durationTicks = driftTicks > slackTicks ? driftTicks + step : step;
+  if (driftTicks < -slackTicks(lane)) return null;
+  const durationTicks = driftTicks > slackTicks(lane) ? driftTicks + step : step;
   lane.endTicks = startTicks + durationTicks;
   return { startTicks, durationTicks };
+}
+
+function slackTicks(lane: Lane): number {
+  return (AUDIO_SLACK_MS * lane.clockHz) / 1000;
 }
 
 function learnt(lane: Lane, pts: number): number | undefined {

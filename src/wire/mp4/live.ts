@@ -10,7 +10,7 @@ import {
 import type { InitOptions } from './init.ts';
 import { type BurstOptions, burstRuns } from './join.ts';
 import { adoptFormat, type Lane, toSample } from './lane.ts';
-import { formatsDiffer, LiveTimeline, type LiveTrack } from './timeline.ts';
+import { type AddSilence, formatsDiffer, LiveTimeline, type LiveTrack } from './timeline.ts';
 
 /** What stands in front of each fragment on the wire, for example the header of a WebSocket message. */
 export interface FragmentPrefix {
@@ -107,14 +107,14 @@ export class LivePackager {
         if (unit.key) this.#waitForKey = false;
         else if (this.#waitForKey) continue;
       }
-      const placed = this.#timeline.place(lane, unit);
+      const inBatch = batch;
+      const addSilence: AddSilence = (silent, at, sample) => this.#add(inBatch, silent, at, sample);
+      const placed = this.#timeline.place(lane, unit, addSilence);
       if (placed === null) continue;
       this.#add(batch, lane, placed.startTicks, toSample(unit, unit.data, placed.durationTicks));
       if (lane === this.#timeline.main && batch.samples.get(lane)?.list.length === 1) batch.key = unit.key;
       batch.units++;
-      if (picture) {
-        this.#timeline.fillSilence((silent, startTicks, sample) => this.#add(batch, silent, startTicks, sample));
-      }
+      if (picture) this.#timeline.fillSilence(addSilence);
     }
     if (batch.units > 0) out.push(this.#finish(batch));
     return out;

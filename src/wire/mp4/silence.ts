@@ -1,5 +1,7 @@
 import type { AudioFormat } from '../../core/media.ts';
 import { encodeFlacFrame } from '../flac/encoder.ts';
+import { unitDurationTicks } from './duration.ts';
+import type { Mp4Sample } from './fragment.ts';
 
 // One AAC-LC frame (ISO/IEC 14496-3 §4.4) that decodes to 1024 samples of nothing, for one and two channels.
 const AAC_MONO = Buffer.from('00c800802380', 'hex');
@@ -21,4 +23,25 @@ export function silentFrame(format: AudioFormat): Buffer | undefined {
     return encodeFlacFrame(new Int16Array(1024 * format.channels), format.channels, format.sampleRateHz, 0);
   }
   return undefined;
+}
+
+/** More frames than this (some seconds) are not made for one hole: the first one is lengthened instead. */
+const MAX_SILENT_FRAMES = 200;
+
+/**
+ * Silence of about `ticks` of the track's clock, to the nearest frame. A frame for each frame's time: Chromium plays a
+ * lengthened one no longer than it decodes to, is too early by the rest from then on, and stops at the end of the sound.
+ */
+export function silence(format: AudioFormat, ticks: number): Mp4Sample[] {
+  const data = silentFrame(format);
+  if (data === undefined) return [];
+  const frameTicks = unitDurationTicks(data, format, undefined);
+  const count = Math.round(ticks / frameTicks);
+  const surplus = Math.max(0, count - MAX_SILENT_FRAMES) * frameTicks;
+  return Array.from({ length: Math.min(count, MAX_SILENT_FRAMES) }, (_, index) => ({
+    data,
+    durationTicks: index === 0 ? frameTicks + surplus : frameTicks,
+    offsetTicks: 0,
+    key: true,
+  }));
 }

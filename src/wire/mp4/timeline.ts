@@ -1,8 +1,8 @@
 import { type AccessUnit, type TrackFormat, VIDEO_CLOCK_HZ } from '../../core/media.ts';
 import type { Mp4Sample } from './fragment.ts';
 import { type InitOptions, initSegment } from './init.ts';
-import { type Lane, learnLead, makeLane, type Placed, placeAudio, placePicture } from './lane.ts';
-import { silentFrame } from './silence.ts';
+import { audioHoleTicks, type Lane, learnLead, makeLane, type Placed, placeAudio, placePicture } from './lane.ts';
+import { silence } from './silence.ts';
 
 /** A track to be packaged. */
 export interface LiveTrack {
@@ -15,9 +15,16 @@ export interface LiveTrack {
 const SILENCE_AFTER_TICKS = 63_000; // 0.7 s
 const SILENCE_REST_TICKS = 18_000; // 0.2 s
 
-/** A camera was away when nothing came for so long, and for several times the usual distance of pictures. */
+/**
+ * A camera was away when nothing came for so long, and for several times the usual distance of pictures. Sound never
+ * pauses, so with it half a second is enough; some cameras send pictures seldom while nothing moves.
+ */
 const ABSENT_TICKS = 180_000; // 2 s
+const ABSENT_WITH_SOUND_TICKS = 45_000; // 0.5 s
 const ABSENT_STEPS = 4;
+
+/** Takes a sample of silence that was made up. */
+export type AddSilence = (lane: Lane, startTicks: number, sample: Mp4Sample) => void;
 
 /**
  * The tracks of a live file on one time line. When the camera was away its absence is cut out, so that players go on
@@ -67,8 +74,11 @@ export class LiveTimeline {
     if (this.main.stepTicks === 0) this.main.stepTicks = distanceTicks;
   }
 
-  /** Where a unit lies; null for audio whose time has been given out already. */
-  place(lane: Lane, unit: AccessUnit): Placed | null {
+  /**
+   * Where a unit lies; null for audio whose time has been given out already.
+   * @param add takes the silence that fills a hole in front of it; without it the unit is lengthened
+   */
+  place(lane: Lane, unit: AccessUnit, add?: AddSilence): Placed | null {
     this.#cutAbsence(((lane.kind === 'video' ? unit.dts : unit.pts) * VIDEO_CLOCK_HZ) / lane.clockHz);
     if (lane.kind === 'video') {
       const placed = placePicture(lane, unit, this.#offsetTicks);
@@ -77,23 +87,29 @@ export class LiveTimeline {
     }
     if (unit.format.kind !== 'audio') return null;
     const offsetTicks = Math.round((this.#offsetTicks * lane.clockHz) / VIDEO_CLOCK_HZ);
+    if (add !== undefined) this.#fill(lane, audioHoleTicks(lane, unit, offsetTicks), add);
     return placeAudio(lane, unit, unit.format, offsetTicks);
   }
 
   /** Calls `add` with a silent sample for each audio track that has fallen too far behind the picture. */
-  fillSilence(add: (lane: Lane, startTicks: number, sample: Mp4Sample) => void): void {
+  fillSilence(add: AddSilence): void {
     for (const lane of this.lanes.values()) {
       if (lane.kind !== 'audio' || lane === this.main || lane.format.kind !== 'audio') continue;
       // A track that has given nothing yet is reckoned from the first picture.
       const reached90k = Number.isNaN(lane.endTicks) ? this.#firstTicks : ticks90k(lane);
       const behind90k = this.main.endTicks - reached90k;
       if (!(behind90k >= SILENCE_AFTER_TICKS)) continue;
-      const data = silentFrame(lane.format);
-      if (data === undefined) continue;
-      const startTicks = Math.round((reached90k * lane.clockHz) / VIDEO_CLOCK_HZ);
-      const durationTicks = Math.round(((behind90k - SILENCE_REST_TICKS) * lane.clockHz) / VIDEO_CLOCK_HZ);
-      add(lane, startTicks, { data, durationTicks, offsetTicks: 0, key: true });
-      lane.endTicks = startTicks + durationTicks;
+      lane.endTicks = Math.round((reached90k * lane.clockHz) / VIDEO_CLOCK_HZ);
+      this.#fill(lane, Math.round(((behind90k - SILENCE_REST_TICKS) * lane.clockHz) / VIDEO_CLOCK_HZ), add);
+    }
+  }
+
+  /** Lays silence of about that length behind the end of a lane, where a silent frame of its codec is known. */
+  #fill(lane: Lane, ticks: number, add: AddSilence): void {
+    if (lane.format.kind !== 'audio' || ticks <= 0) return;
+    for (const sample of silence(lane.format, ticks)) {
+      add(lane, lane.endTicks, sample);
+      lane.endTicks += sample.durationTicks;
     }
   }
 
@@ -105,13 +121,15 @@ export class LiveTimeline {
   #cutAbsence(ticks90k: number): void {
     let absentTicks = Number.POSITIVE_INFINITY;
     let stepTicks = 0;
+    let leastTicks = ABSENT_TICKS;
     for (const lane of this.lanes.values()) {
       if (Number.isNaN(lane.lastDts)) continue;
+      if (lane.kind === 'audio' && lane !== this.main) leastTicks = ABSENT_WITH_SOUND_TICKS;
       const step90k = (lane.stepTicks * VIDEO_CLOCK_HZ) / lane.clockHz;
       absentTicks = Math.min(absentTicks, ticks90k - (lane.lastDts * VIDEO_CLOCK_HZ) / lane.clockHz - step90k);
       stepTicks = Math.max(stepTicks, step90k);
     }
-    if (!Number.isFinite(absentTicks) || absentTicks < ABSENT_TICKS || absentTicks < ABSENT_STEPS * stepTicks) return;
+    if (!Number.isFinite(absentTicks) || absentTicks < leastTicks || absentTicks < ABSENT_STEPS * stepTicks) return;
     this.#offsetTicks -= Math.round(absentTicks);
   }
 }

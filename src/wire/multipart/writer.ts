@@ -1,5 +1,5 @@
 /** Boundary of everything that we send as `multipart/x-mixed-replace`: go2rtc's (compat.md 1.4). */
-export const MULTIPART_BOUNDARY = 'frame';
+const MULTIPART_BOUNDARY = 'frame';
 export const MULTIPART_CONTENT_TYPE = `multipart/x-mixed-replace; boundary=${MULTIPART_BOUNDARY}`;
 
 /** What stands before the first part. */

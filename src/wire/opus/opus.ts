@@ -19,11 +19,6 @@ export function opusPacketSamples(packet: Buffer): number {
 /** RFC 6716 §3.2.5: 120 ms. */
 const MAX_PACKET_SAMPLES = 5760;
 
-/** Whether the packet is coded in stereo. */
-export function opusIsStereo(packet: Buffer): boolean {
-  return ((packet[0] ?? 0) & 4) !== 0;
-}
-
 /** OpusHead (RFC 7845 §5.1) for mapping family 0. `preSkip` in samples of 48 kHz. */
 export function buildOpusHead(channels: number, preSkip = 0, inputRateHz = 48_000): Buffer {
   const head = Buffer.alloc(19);

@@ -22,13 +22,6 @@ export function writeWsBinaryHeader(target: Buffer, offset: number, payloadBytes
   return target.writeUInt32BE(payloadBytes >>> 0, offset + 6);
 }
 
-/** The header alone, for a payload that is written behind it without being copied. */
-export function wsBinaryHeader(payloadBytes: number): Buffer {
-  const header = Buffer.allocUnsafe(wsHeaderBytes(payloadBytes));
-  writeWsBinaryHeader(header, 0, payloadBytes);
-  return header;
-}
-
 /**
  * One server-to-client binary message as it goes on the wire, so that it can be framed once and written to every
  * viewer's socket. Sound only where no extension (compression) was negotiated.
