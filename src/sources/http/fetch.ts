@@ -258,7 +258,7 @@ function statusError(url: URL, status: number, hasCredentials: boolean): Hearthc
           status: 502,
           hint: hasCredentials
             ? 'check them in the camera'
-            : 'put user and password into the address: http://user:password@host/…',
+            : 'put user and password into the address: user:password@ before the host',
         },
       );
     case 404:

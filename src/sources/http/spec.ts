@@ -19,7 +19,7 @@ export function parseHttpSpec(spec: SourceSpec): HttpSpec {
   if (!/^https?:\/\/./i.test(text) || !URL.canParse(text)) {
     throw new HearthcamError('source.url', `"${spec.url}" is not an address`, {
       status: 400,
-      hint: 'write it as http://user:password@host:port/path',
+      hint: 'write it as http://host:port/path; a login stands before the host: user:password@',
     });
   }
   const headers: Record<string, string> = {};

@@ -122,8 +122,16 @@ export class RtspConnection {
    * @throws HearthcamError when the connection ends first or `timeoutMs` passes
    */
   async request(method: string, url: string, headers: HeaderInput = {}): Promise<RtspResponse> {
+    let refusal: RtspResponse | undefined;
     for (let round = 0; ; round++) {
-      const response = await this.exchange(method, url, headers);
+      let response: RtspResponse;
+      try {
+        response = await this.exchange(method, url, headers);
+      } catch (error) {
+        // Servers hang up behind a wrong password: that it is wrong is the news, not that they hung up.
+        if (refusal !== undefined && this.#socket?.destroyed === true) return refusal;
+        throw error;
+      }
       if (response.status !== 401) {
         this.#auth?.accepted();
         return response;
@@ -132,6 +140,7 @@ export class RtspConnection {
       const challenges = parseChallenges(response.headers.getAll('www-authenticate'));
       // In a running session the first 401 means that the nonce has expired, not that the password is wrong.
       if (!this.#auth.challenge(challenges, round > 0)) return response;
+      if (round > 0) refusal = response;
     }
   }
 

@@ -76,9 +76,24 @@ for (const kind of ['digest-sha-256', 'digest-md5', 'basic'] as const) {
       assert.doesNotMatch(describeError(await source.done) + source.log.text, /sesame/);
     }
     await using source = runSource(makeRtspSource(), camera.url);
-    await fails(source, 'rtsp.unauthorized', /asks for user and password/, /rtsp:\/\/user:password@/);
+    await fails(source, 'rtsp.unauthorized', /asks for user and password/, /user:password@/);
   });
 }
+
+test('a camera that hangs up behind a wrong password is reported for the password, not for hanging up', async () => {
+  const auth = new ServerAuth({ realm: 'cam', password: () => PASSWORD, kinds: ['digest-sha-256', 'digest-md5'] });
+  const refuse: FakeHandler = (request, client) => {
+    const answer = { status: 401, headers: { 'WWW-Authenticate': auth.challenges(performance.now()) } };
+    if (request.headers.get('authorization') !== undefined) setImmediate(() => client.socket.end());
+    return answer;
+  };
+  for (const handlers of [{ OPTIONS: refuse, DESCRIBE: refuse }, { DESCRIBE: refuse }]) {
+    await using camera = await startFakeCamera({ on: handlers });
+    await using source = runSource(makeRtspSource(), `rtsp://admin:sesame@127.0.0.1:${camera.port}/cam`);
+    await fails(source, 'rtsp.unauthorized', /does not accept this user and password/, /camera account/);
+    assert.equal(camera.clients.length, 1);
+  }
+});
 
 test('a wrong password is not tried with every redial, so that the camera does not lock the account', async () => {
   await using camera = await startFakeCamera({ on: guarded(['digest-md5']) });

@@ -7,7 +7,7 @@ function hintFor(status: number, target: RtspTarget): string | undefined {
   switch (status) {
     case 401:
       return target.credentials === null
-        ? 'put user and password into the address: rtsp://user:password@…'
+        ? 'put user and password into the address: user:password@ before the host'
         : 'check user and password; Tapo: use the camera account (Advanced settings in the app), not the TP-Link account; special signs in the password must be written as %40 for @, %23 for #';
     case 403:
       return 'the account may not watch this stream, or RTSP is switched off in the camera';

@@ -121,6 +121,7 @@ export class RtspSession {
       const methods = response.headers.getAll('public').flatMap((value) => value.split(','));
       this.#public = new Set(methods.map((method) => method.trim().toUpperCase()));
     }
+    if (response.status === 401 && this.#connection.closed) throw this.#refusedLogin('OPTIONS', response);
     return true;
   }
 
@@ -130,11 +131,8 @@ export class RtspSession {
     const location = response.headers.get('location');
     if (response.status >= 300 && response.status < 400 && location !== undefined) return { location };
     const { login } = this.#input.quirks;
-    if (response.status !== 200) {
-      const error = refused('DESCRIBE', response, target);
-      if (response.status === 401) login.refused(target.credentials, error, performance.now());
-      throw error;
-    }
+    if (response.status === 401) throw this.#refusedLogin('DESCRIBE', response);
+    if (response.status !== 200) throw refused('DESCRIBE', response, target);
     login.accepted();
     return {
       base: {
@@ -144,6 +142,14 @@ export class RtspSession {
       },
       sdp: response.body.toString('utf8'),
     };
+  }
+
+  /** The error for a 401, remembered so that a wrong password is not tried over and over. */
+  #refusedLogin(method: string, response: RtspResponse): HearthcamError {
+    const { target, quirks } = this.#input;
+    const error = refused(method, response, target);
+    quirks.login.refused(target.credentials, error, performance.now());
+    return error;
   }
 
   /** Says what there is, and sets up what is wanted of it. */

@@ -124,6 +124,6 @@ function encodeOdd(path: string): string {
 function badUrl(text: string): HearthcamError {
   return new HearthcamError('rtsp.url', `not an RTSP address: ${new SecretMask().mask(text).slice(0, 200)}`, {
     status: 400,
-    hint: 'it looks like rtsp://user:password@192.168.1.20:554/stream1',
+    hint: 'it looks like rtsp://192.168.1.20:554/stream1; a login stands before the host: user:password@',
   });
 }
