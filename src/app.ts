@@ -78,11 +78,11 @@ export async function startApp(options: AppOptions): Promise<App> {
       for (const [name, sources] of Object.entries(next.streams)) {
         // One that the file leaves as it was may have been changed in memory through the API meanwhile.
         if (hub.get(name) !== undefined && isDeepStrictEqual(current.streams[name], sources)) continue;
-        try {
-          hub.set(name, sources);
-        } catch (error) {
-          log.child('streams').error(`stream "${name}": ${describeError(error)}`);
-        }
+        const usable = usableSources(hub, sources, (reason) =>
+          log.child('streams').error(`stream "${name}": ${reason}`),
+        );
+        // A stream whose sources are all unusable must not become one that anybody may publish to.
+        if (usable.length > 0 || sources.length === 0) hub.set(name, usable);
       }
       const removed = Object.keys(current.streams).filter((name) => !(name in next.streams));
       const unloaded = Object.keys(current.preload).filter((name) => !(name in next.preload));
@@ -116,6 +116,19 @@ export async function startApp(options: AppOptions): Promise<App> {
     await scope.close();
     throw error;
   }
+}
+
+/** One source that is not supported, such as a second one for talking, doesn't take the others away. */
+function usableSources(hub: Hub, sources: readonly string[], report: (reason: string) => void): readonly string[] {
+  return sources.filter((source) => {
+    try {
+      hub.parse(source);
+      return true;
+    } catch (error) {
+      report(describeError(error).replace(/^streams: /, ''));
+      return false;
+    }
+  });
 }
 
 /** Ports of our own RTSP server, by which a source that names it is recognised as a stream of ours. */

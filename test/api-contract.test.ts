@@ -248,6 +248,25 @@ test('a probe of a dead camera tells why, and blocks nobody else', async (t) => 
   assert.match(shown.json.producers[0].error, /ECONNREFUSED/);
 });
 
+test('a probe that finds no codec says so in words that clients know', async (t) => {
+  const server = await start(t);
+  const probe = server.get('/api/streams?src=front&video=h265');
+  await play(server);
+  const { status, text } = await probe;
+  assert.equal(status, 500);
+  assert.equal(text, 'streams: codecs not matched: video:H264, audio:PCMA => video:H265\n');
+});
+
+test('a source in the file that is not supported is named, and does not take the other ones away', async (t) => {
+  const text = 'streams:\n  door: [rtsp://192.0.2.9/a, "tapo://cloudpw@192.0.2.9"]\n  odd: tapo://cloudpw@192.0.2.9\n';
+  const server = await start(t, { text });
+  const { json } = await server.get('/api/streams');
+  assert.deepEqual(json, { door: { producers: [{ url: 'rtsp://192.0.2.9/a' }], consumers: null } });
+  assert.match(server.log.text, /stream "door": source not supported \("tapo:" is none of rtsp, /);
+  assert.match(server.log.text, /stream "odd": source not supported/);
+  assert.ok(!server.log.text.includes('cloudpw'));
+});
+
 test('PUT makes a stream, writes it into the file with its comments, and the same PUT again disturbs nobody', async (t) => {
   const server = await start(t);
   const path = '/api/streams?name=yard&src=rtsp://192.0.2.12/a%23timeout=9&src=ffmpeg:yard%23audio=opus';

@@ -112,9 +112,8 @@ export class StreamsApi {
       }
     } catch (error) {
       if (error instanceof HearthcamError && error.status === 499) throw error;
-      throw new HearthcamError('streams.probe', this.#services.mask(`streams: ${describeError(error)}`), {
-        status: 500,
-      });
+      const reason = describeError(error).replace(/^streams: /, '');
+      throw new HearthcamError('streams.probe', this.#services.mask(`streams: ${reason}`), { status: 500 });
     } finally {
       request.raw.socket.off('close', onClose);
     }

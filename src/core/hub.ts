@@ -103,7 +103,7 @@ export class Hub {
     if (module === undefined) {
       throw new HearthcamError('source.unsupported', 'streams: source not supported', {
         status: 400,
-        hint: `known: ${this.schemes.join(', ')}`,
+        hint: `"${spec.scheme}:" is none of ${this.schemes.join(', ')}`,
       });
     }
     return module;
