@@ -11,6 +11,7 @@ import {
   parseDocument,
   visit,
 } from 'yaml';
+import { explainThrown, explainYaml, unknownAlias } from './explain.ts';
 import type { ConfigProblem } from './problems.ts';
 import {
   fillTokens,
@@ -65,8 +66,12 @@ export function parseConfigText(text: string, options: ParseOptions): ConfigDocu
   const problems: ConfigProblem[] = [];
   try {
     const document = parseYaml(tokenised.text, lines);
+    const told = new Set<number>();
     for (const error of document.errors.slice(0, MAX_PROBLEMS)) {
       const place = lines.linePos(error.pos[0]);
+      // The parser goes on and finds further things wrong with the same line.
+      if (told.has(place.line)) continue;
+      told.add(place.line);
       problems.push({
         severity: 'error',
         message: untokenise(explainYaml(error.code, error.message), tokenised.references),
@@ -96,7 +101,10 @@ export function parseConfigText(text: string, options: ParseOptions): ConfigDocu
       sourceText: (path) => sourceText(document, path),
     };
   } catch (error) {
-    return broken(label, error instanceof Error ? explainThrown(error) : String(error));
+    if (!(error instanceof Error)) return broken(label, String(error));
+    const alias = unknownAlias(error);
+    const place = alias === undefined ? undefined : lines.linePos(Math.max(0, tokenised.text.indexOf(`*${alias}`)));
+    return broken(label, explainThrown(error), place?.line, place?.col);
   }
 }
 
@@ -133,27 +141,6 @@ function broken(label: string, message: string, line = 0, column = 0): ConfigDoc
     locate: () => ({ line: 0, column: 0, depth: -1 }),
     sourceText: () => undefined,
   };
-}
-
-function explainYaml(code: string, message: string): string {
-  switch (code) {
-    case 'TAB_AS_INDENT':
-      return 'a tab is used for indentation: YAML wants spaces';
-    case 'DUPLICATE_KEY':
-      return 'this key stands here twice: join the two entries';
-    case 'BAD_INDENT':
-      return `wrong indentation: ${message}`;
-    case 'MULTIPLE_DOCS':
-      return 'a second document begins here ("---"): only one is read';
-    default:
-      return message;
-  }
-}
-
-function explainThrown(error: Error): string {
-  if (/alias count/i.test(error.message)) return 'its aliases (*name) expand to too much';
-  if (error instanceof RangeError) return 'nested too deeply';
-  return error.message;
 }
 
 /** Nesting by brackets and by indentation marks, over-counted at worst: guards the recursive parser's stack. */

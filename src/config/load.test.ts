@@ -171,9 +171,48 @@ const problemRows = [
     want: ['f:3:7: error: streams.a.0 must be a text'],
   },
   {
-    name: 'broken YAML is shown with line and column',
+    name: 'a quote that is not closed',
     yaml: 'streams:\n  a: "rtsp://h\n',
-    want: ['f:3:1: error: Missing closing "quote'],
+    want: ['f:3:1: error: a quote is opened above and not closed'],
+  },
+  {
+    name: 'a bracket that is not closed',
+    yaml: 'streams: {a: rtsp://h\n',
+    want: ['f:2:1: error: a [ or { is opened above and not closed'],
+  },
+  {
+    name: 'a line without a colon is one problem',
+    yaml: 'streams:\n  a: rtsp://h\n  b rtsp://h\n',
+    want: ['f:3:3: error: this line has no ": " between name and value'],
+  },
+  {
+    name: 'a header in a source wants quotes',
+    yaml: 'streams:\n  a: http://h/x#header=X-A: b\n',
+    want: [
+      'f:2:6: error: a ": " within a text: put the text in quotes, or let the next line begin in the column of its neighbours',
+    ],
+  },
+  {
+    name: 'a text with a special sign wants quotes',
+    yaml: 'api:\n  password: @home\n',
+    want: ['f:2:13: error: a text that begins with @ must be in quotes'],
+  },
+  {
+    name: 'a name behind * that nothing has',
+    yaml: 'streams:\n  a: *porch\n',
+    want: ['f:2:6: error: *porch is used, but nothing above is marked &porch; a text with a * goes in quotes'],
+  },
+  {
+    name: 'lines that begin in different columns',
+    yaml: 'streams:\n  a: rtsp://h\n b: rtsp://h\n',
+    want: ['f:3:1: error: wrong indentation: entries that belong together must begin in the same column'],
+  },
+  {
+    name: 'a longer word than the one that is known',
+    yaml: 'log:\n  level: warning\n',
+    want: [
+      'f:2:10: error: log.level must be one of trace, debug, info, warn, error, fatal, panic, disabled (did you mean "warn"?)',
+    ],
   },
   {
     name: 'tabs',

@@ -3,7 +3,7 @@ import { type ConfigDocument, type ConfigMap, isConfigMap, parseConfigText } fro
 import type { ConfigInput } from './inputs.ts';
 import { mergeMaps } from './merge.ts';
 import { type ConfigProblem, formatProblem } from './problems.ts';
-import type { ReferenceSources } from './references.ts';
+import { type ReferenceSources, unreadable } from './references.ts';
 import type { ConfigSection } from './section.ts';
 import { type Finding, unknownKey, validateSection } from './validate.ts';
 
@@ -79,7 +79,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     try {
       text = options.readFile(input.path);
     } catch (error) {
-      const message = `can't be read: ${error instanceof Error ? error.message : String(error)}`;
+      const message = unreadable(input.path, error);
       problems.push({ severity: 'error', message, file: input.label, line: 0, column: 0, path: [] });
     }
     texts.set(input.path, text);

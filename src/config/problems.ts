@@ -48,7 +48,9 @@ export function suggest(word: string, known: Iterable<string>): string | undefin
   // A long word is no misspelling of ours, and comparing it would cost.
   if (word.length > 40) return undefined;
   for (const candidate of known) {
-    const distance = editDistance(plain(word), plain(candidate));
+    // "warning" for warn, "sub2" for sub: as good as one wrong letter.
+    const longer = candidate.length >= 3 && plain(word).startsWith(plain(candidate));
+    const distance = longer ? 1 : editDistance(plain(word), plain(candidate));
     const allowed = Math.max(1, Math.floor(Math.max(word.length, candidate.length) / 3));
     if (distance <= allowed && distance < bestDistance && distance < candidate.length) {
       best = candidate;

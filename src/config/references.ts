@@ -89,8 +89,7 @@ export function resolveReference(
     try {
       return { status: 'found', value: trimNewline(sources.readFile(fallback)), secret: true };
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return { status: 'missing', reason: `the file "${fallback}" can't be read: ${reason}` };
+      return { status: 'missing', reason: unreadable(fallback, error) };
     }
   }
   if (Object.hasOwn(fileEnv, name)) return { status: 'found', value: fileEnv[name] ?? '', secret: true };
@@ -106,6 +105,16 @@ export function resolveReference(
   if (value !== undefined) return { status: 'found', value, secret: true };
   if (fallback !== undefined) return { status: 'found', value: fallback, secret: false };
   return { status: 'missing', reason: `"${name}" is neither in env: nor in the environment` };
+}
+
+/** Why a file can't be read, in words. */
+export function unreadable(path: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return `there is no file "${path}"`;
+  if (code === 'EISDIR') return `"${path}" is a folder, not a file`;
+  if (code === 'EACCES' || code === 'EPERM')
+    return `this program may not read "${path}": look at the file's permissions`;
+  return `the file "${path}" can't be read: ${error instanceof Error ? error.message : String(error)}`;
 }
 
 function trimNewline(text: string): string {
