@@ -6,9 +6,9 @@ import type { Duplex } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { AccessPolicy, Route, Routes, WsMessage } from '../core/contracts.ts';
 import { describeError, HearthcamError } from '../core/errors.ts';
-import type { Log } from '../core/log.ts';
+import { type Log, LogLimiter } from '../core/log.ts';
 import type { Scope } from '../core/scope.ts';
-import { type AuthOptions, header, identifyPeer, isHomeHost, originMatches } from './peer.ts';
+import { type AuthOptions, describePeer, header, identifyPeer, isHomeHost, originMatches } from './peer.ts';
 import { listStatic, type StaticFile } from './static.ts';
 import { WebSocketHub } from './websocket.ts';
 
@@ -31,6 +31,11 @@ export interface HttpOptions extends AuthOptions {
   readonly webRoot: string;
 }
 
+/** Requests that one connection may have under way. Browsers send the next one when the last is answered. */
+const MAX_PIPELINED = 64;
+/** A failure that repeats is told once in this time. */
+const REPEAT_MS = 10_000;
+
 /** Paths that go2rtc never prefixes with `base_path` (compat.md 1.0). */
 const UNPREFIXED = /^\/(onvif\/|static$|streams$|stream\/)/;
 
@@ -44,6 +49,8 @@ export class HttpServer implements Routes {
   readonly #sockets: WebSocketHub;
   readonly #connections = new Set<Socket>();
   readonly #paths = new Set<string>();
+  readonly #limiter = new LogLimiter(REPEAT_MS);
+  readonly #underWay = new WeakMap<Socket, number>();
   #handler: http.RequestListener = () => {};
   #files: Promise<ReadonlyMap<string, StaticFile>> | undefined;
   /** Where it listens, for the log and for tests. */
@@ -58,6 +65,8 @@ export class HttpServer implements Routes {
     this.#app = fastify({
       exposeHeadRoutes: false,
       forceCloseConnections: true,
+      // What the router itself refuses (a path that can't be decoded) is told in the same form as everything else.
+      frameworkErrors: (error, request, reply) => void this.#sendError(error, request, reply),
       routerOptions: { ignoreTrailingSlash: false, maxParamLength: 500 },
       serverFactory: (handler) => {
         this.#handler = handler;
@@ -105,11 +114,20 @@ export class HttpServer implements Routes {
 
   async #open(server: http.Server | https.Server, where: ListenAt, what: string): Promise<void> {
     server.on('request', (request, response) => {
+      if (!this.#admit(request, response)) return;
       const { basePath } = this.#options;
       if (basePath !== '' && !this.#stripBase(request, response, basePath)) return;
       this.#handler(request, response);
     });
-    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on('upgrade', (request, socket, head) => {
+      // What is thrown here would reach nobody who could close the socket.
+      try {
+        this.#upgrade(request, socket, head);
+      } catch (error) {
+        this.#log.debug(`upgrade of ${describePeer(request)} refused: ${describeError(error)}`);
+        refuse(socket, '400 Bad Request');
+      }
+    });
     server.on('connection', (socket) => {
       this.#connections.add(socket);
       socket.once('close', () => this.#connections.delete(socket));
@@ -142,6 +160,20 @@ export class HttpServer implements Routes {
       for (const socket of this.#connections) socket.destroy();
       await closed;
     });
+  }
+
+  /** Ends a connection that sends requests without waiting for answers: each read of it would begin thousands. */
+  #admit(request: http.IncomingMessage, response: http.ServerResponse): boolean {
+    const { socket } = request;
+    const count = (this.#underWay.get(socket) ?? 0) + 1;
+    if (count > MAX_PIPELINED) {
+      if (!socket.destroyed) this.#log.debug(`${describePeer(request)}: more than ${MAX_PIPELINED} requests at once`);
+      socket.destroy();
+      return false;
+    }
+    this.#underWay.set(socket, count);
+    response.once('close', () => this.#underWay.set(socket, (this.#underWay.get(socket) ?? 1) - 1));
+    return true;
   }
 
   #stripBase(request: http.IncomingMessage, response: http.ServerResponse, basePath: string): boolean {
@@ -213,7 +245,7 @@ export class HttpServer implements Routes {
   #sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const known = error instanceof HearthcamError ? error : undefined;
     const status = known?.status ?? statusOf(error) ?? 500;
-    if (status >= 500) this.#log.warn(`${request.method} ${request.url.split('?')[0]}: ${describeError(error)}`);
+    if (status >= 500) this.#warn(error, request, known?.code);
     if (reply.raw.headersSent) return reply;
     reply.code(status).header('x-content-type-options', 'nosniff');
     if (header(request.raw, 'accept')?.includes('application/json') === true) {
@@ -221,6 +253,13 @@ export class HttpServer implements Routes {
       return reply.type('application/json').send(`${JSON.stringify(body)}\n`);
     }
     return reply.type('text/plain; charset=utf-8').send(`${describeError(error)}\n`);
+  }
+
+  #warn(error: unknown, request: FastifyRequest, code = ''): void {
+    const what = `${request.method} ${request.url.split('?')[0]}`;
+    const repeated = this.#limiter.admit(`${what} ${querySrc(request) ?? ''} ${code}`);
+    if (repeated === null) return;
+    this.#log.warn(`${what}: ${describeError(error)}`, repeated > 0 ? { repeated } : {});
   }
 
   async #serveFile(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -248,27 +287,30 @@ export class HttpServer implements Routes {
   #upgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
     const { basePath, origin, allowPaths, hosts, username } = this.#options;
-    const refuse = (status: string, extra = ''): void => {
-      socket.end(`HTTP/1.1 ${status}\r\n${extra}Content-Length: 0\r\nConnection: close\r\n\r\n`);
-    };
     const url = new URL(request.url ?? '/', 'http://localhost');
     const path =
       basePath !== '' && url.pathname.startsWith(`${basePath}/`) ? url.pathname.slice(basePath.length) : url.pathname;
     if (path !== '/api/ws' || (allowPaths.length > 0 && !allowPaths.includes(path)))
-      return void refuse('404 Not Found');
+      return void refuse(socket, '404 Not Found');
     const peer = identifyPeer(request, this.#options);
-    if (!peer.authenticated) return void refuse('401 Unauthorized', 'WWW-Authenticate: Basic realm="go2rtc"\r\n');
+    if (!peer.authenticated)
+      return void refuse(socket, '401 Unauthorized', 'WWW-Authenticate: Basic realm="go2rtc"\r\n');
     if (origin !== '*' && !originMatches(header(request, 'origin'), request.headers.host))
-      return void refuse('403 Forbidden');
+      return void refuse(socket, '403 Forbidden');
     if (
       username === '' &&
       header(request, 'x-forwarded-for') === undefined &&
       !isHomeHost(request.headers.host, hosts)
     ) {
-      return void refuse('403 Forbidden');
+      return void refuse(socket, '403 Forbidden');
     }
     this.#sockets.accept(request, socket, head, url.searchParams, peer);
   }
+}
+
+/** Answers a request for an upgrade with a status alone. */
+function refuse(socket: Duplex, status: string, extra = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\n${extra}Content-Length: 0\r\nConnection: close\r\n\r\n`);
 }
 
 export type ListenAt = { host?: string; port?: number; path?: string };

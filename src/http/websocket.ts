@@ -12,6 +12,9 @@ import { describePeer, header } from './peer.ts';
 const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_SESSIONS = 1_000;
 const PING_MS = 20_000;
+/** Messages that a client may send at once, and each second in the long run: a page sends some dozens at its start. */
+const MESSAGE_BURST = 200;
+const MESSAGES_PER_SECOND = 20;
 
 /** Serves `/api/ws` (compat.md 1.5): finds the handler for each message and looks at the right that it needs. */
 export class WebSocketHub {
@@ -92,7 +95,18 @@ export class WebSocketHub {
     });
     ws.on('error', (error) => this.#log.debug(`ws ${remoteAddr}: ${error.message}`));
     ws.on('close', close);
+    const budget = new Budget(MESSAGE_BURST, MESSAGES_PER_SECOND);
+    /** False for a client that floods us: each message costs work, and an answer that it may never read. */
+    const admit = (): boolean => {
+      if (scope.closed) return false;
+      if (budget.take(performance.now())) return true;
+      this.#log.warn(`ws ${remoteAddr}: more than ${MESSAGE_BURST} messages at once, closed`);
+      close();
+      return false;
+    };
+    ws.on('ping', admit);
     ws.on('message', (data, isBinary) => {
+      if (!admit()) return;
       alive = true;
       if (!isBinary) this.#dispatch(session, peer, data.toString(), () => ws.close(1003, 'not JSON'));
     });
@@ -120,6 +134,28 @@ export class WebSocketHub {
     } catch (error) {
       session.fail(parsed.type, error);
     }
+  }
+}
+
+/** So much at once, and so much each second in the long run. */
+class Budget {
+  readonly #most: number;
+  readonly #perSecond: number;
+  #left: number;
+  #atMs = performance.now();
+
+  constructor(most: number, perSecond: number) {
+    this.#most = most;
+    this.#perSecond = perSecond;
+    this.#left = most;
+  }
+
+  take(nowMs: number): boolean {
+    this.#left = Math.min(this.#most, this.#left + ((nowMs - this.#atMs) * this.#perSecond) / 1000);
+    this.#atMs = nowMs;
+    if (this.#left < 1) return false;
+    this.#left--;
+    return true;
   }
 }
 
