@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Env } from '../../core/contracts.ts';
 import { describeError, HearthcamError, WireError } from '../../core/errors.ts';
-import type { Log } from '../../core/log.ts';
+import type { Log, LogLimiter } from '../../core/log.ts';
 import type { ViewerLimits } from '../../core/viewer.ts';
 import {
   type HeaderInput,
@@ -25,6 +25,8 @@ export interface ServerContext {
   readonly log: Log;
   /** Undefined: no credentials are asked for. */
   readonly auth: ServerAuth | undefined;
+  /** Keeps failures that repeat out of the log. */
+  readonly limiter: LogLimiter;
   readonly limits: ViewerLimits;
   /** The pair of ports that viewers over UDP share. */
   readonly udp: UdpPorts;
@@ -39,6 +41,8 @@ const LINGER_MS = 1_000;
 const SLOW_REPORT_MS = 10_000;
 /** Requests that may wait for their turn. */
 const MAX_WAITING = 32;
+/** Answers that may wait for a client to read them. */
+const MAX_UNREAD_BYTES = 256 * 1024;
 const LIMITS = { maxHeadBytes: 16 * 1024, maxBodyBytes: 64 * 1024, maxGarbageBytes: 0 };
 
 /** One client of the RTSP server. Requests are answered in their order, one at a time. */
@@ -58,6 +62,7 @@ export class RtspConnection {
   readonly #parser: RtspParser;
   #queue: RtspRequest[] = [];
   #busy = false;
+  #unreadBytes = 0;
   #authenticated: boolean;
   #lastSeenMs = performance.now();
   #slowReportedMs = Number.NEGATIVE_INFINITY;
@@ -166,9 +171,12 @@ export class RtspConnection {
 
   respond(request: RtspRequest, status: number, headers: HeaderInput = {}, body?: Buffer): void {
     if (!this.socket.writable) return;
-    this.socket.write(
-      serializeResponse({ status }, { CSeq: request.cseq ?? 0, Server: this.context.env.product, ...headers }, body),
-    );
+    const server = this.context.env.product;
+    const answer = serializeResponse({ status }, { CSeq: request.cseq ?? 0, Server: server, ...headers }, body);
+    this.#unreadBytes += answer.length;
+    this.socket.write(answer, () => {
+      this.#unreadBytes -= answer.length;
+    });
   }
 
   get sessionHeader(): string {
@@ -186,6 +194,11 @@ export class RtspConnection {
   }
 
   #enqueue(request: RtspRequest): void {
+    if (this.#unreadBytes > MAX_UNREAD_BYTES) {
+      this.context.log.warn(`RTSP ${this.remoteAddr}: asks without reading the answers, closed`);
+      this.close();
+      return;
+    }
     if (this.#queue.length >= MAX_WAITING) {
       this.#refuse(new HearthcamError('rtsp.flood', `more than ${MAX_WAITING} requests wait`, { status: 503 }));
       return;
@@ -257,8 +270,13 @@ export class RtspConnection {
     if (this.closed.signal.aborted) return;
     const known = error instanceof HearthcamError;
     const about = `RTSP ${this.remoteAddr}: ${request.method} ${request.url.slice(0, 200)}: ${describeError(error)}`;
-    if (known) this.context.log.warn(about);
-    else this.context.log.error(about);
+    const { limiter, log } = this.context;
+    // By address, not by connection: a client that tries again each second must not fill the disk.
+    const repeated = limiter.admit(`${this.remoteAddress} ${request.method} ${known ? error.code : about}`);
+    const fields = repeated === null || repeated === 0 ? {} : { repeated };
+    if (repeated === null) log.debug(about);
+    else if (known) log.warn(about, fields);
+    else log.error(about, fields);
     const answer = known ? rtspStatus(error.status) : 500;
     this.respond(request, answer);
     if (answer === 404 || answer === 500) this.finish();

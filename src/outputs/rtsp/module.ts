@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:net';
 import type { Env, OutputModule } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
+import { LogLimiter } from '../../core/log.ts';
 import type { Scope } from '../../core/scope.ts';
 import { DEFAULT_VIEWER_LIMITS, type ViewerLimits } from '../../core/viewer.ts';
 import { ServerAuth } from '../../wire/rtsp/index.ts';
@@ -32,6 +33,7 @@ export async function startRtspServer(
     config,
     log,
     auth: makeAuth(config),
+    limiter: new LogLimiter(10_000),
     limits,
     udp,
     publishers: new Map(),

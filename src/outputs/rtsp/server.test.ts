@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { type Clip, clipSource, makeClip, testPicture } from '../../../testkit/mp4-source.ts';
 import { RawRtspClient, startTestRtspServer } from '../../../testkit/rtsp-server.ts';
@@ -369,15 +370,12 @@ test('a client that asks without end and reads no answer is closed', async () =>
   await using _server = server;
   using greedy = await RawRtspClient.open(`${server.url}/cam`);
   greedy.socket.pause();
-  const requests = 'OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n'.repeat(20);
-  const more = setInterval(() => {
-    if (greedy.socket.writableLength < 100_000) for (let count = 0; count < 500; count++) greedy.socket.write(requests);
-  }, 5);
-  try {
-    await waitFor(() => server.log.text.includes('asks without reading the answers'), { timeoutMs: 60_000 });
-  } finally {
-    clearInterval(more);
+  // One at a time: the server, which runs in this process, has answered it before the next one comes.
+  for (let count = 0; count < 200_000 && !server.log.text.includes('asks without reading'); count++) {
+    greedy.socket.write('OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n');
+    await setImmediate();
   }
+  assert.equal(server.log.find('warn', /asks without reading the answers, closed/).length, 1);
 });
 
 test('a request that fails again and again is one line in the log', async () => {
@@ -385,8 +383,7 @@ test('a request that fails again and again is one line in the log', async () => 
   await using _server = server;
   using client = await RawRtspClient.open(`${server.url}/cam`);
   for (let count = 0; count < 20; count++) assert.equal((await client.request('PLAY')).status, 455);
-  const lines = server.log.lines.filter((line) => line.level === 'warn' && line.text.includes('PLAY'));
-  assert.equal(lines.length, 1);
+  assert.equal(server.log.find('warn', /PLAY/).length, 1);
 });
 
 const ANNOUNCED = [
