@@ -1,11 +1,13 @@
 import { resolveInputs } from '../config/inputs.ts';
-import type { LoadedConfig } from '../config/load.ts';
+import { type LoadedConfig, sortProblems } from '../config/load.ts';
 import { type ConfigProblem, formatProblem, suggest } from '../config/problems.ts';
 import { ConfigStore } from '../config/store.ts';
 import { describeError } from '../core/errors.ts';
 import { Hub } from '../core/hub.ts';
+import { inputStream } from '../core/own-streams.ts';
 import { SecretMask } from '../core/secrets.ts';
 import { createSources, outputs } from '../modules.ts';
+import { crossProblems } from './cross-checks.ts';
 import { quietLog } from './log.ts';
 import type { Terminal } from './main.ts';
 import { allSections, layoutOf, toAppConfig } from './settings.ts';
@@ -18,7 +20,8 @@ export async function check(configs: readonly string[], terminal: Terminal): Pro
     return 1;
   }
   const mask = new SecretMask();
-  const store = new ConfigStore({ inputs, sections: allSections(outputs), env: terminal.env, mask });
+  const sections = allSections(outputs);
+  const store = new ConfigStore({ inputs, sections, env: terminal.env, mask });
   const config = store.current;
   const problems: ConfigProblem[] = [...config.problems];
   for (const input of inputs) {
@@ -34,22 +37,19 @@ export async function check(configs: readonly string[], terminal: Terminal): Pro
     });
   }
   if (!config.fatal) {
-    problems.push(...sourceProblems(store));
+    problems.push(...crossProblems(config, sections), ...sourceProblems(store));
     try {
       toAppConfig(config, outputs, terminal.cwd);
     } catch (error) {
-      problems.push({
-        severity: 'error',
-        message: describeError(error),
-        file: 'configuration',
-        line: 0,
-        column: 0,
-        path: [],
-      });
+      const message = describeError(error);
+      const key = /^api\.(tls_\w+)/.exec(message)?.[1];
+      const path = key === undefined ? [] : ['api', key];
+      const { file, line, column } = config.locate(path);
+      problems.push({ severity: 'error', message, file, line, column, path });
     }
   }
   const errors = problems.filter((problem) => problem.severity === 'error').length;
-  for (const problem of problems) terminal.stdout.write(`${mask.mask(formatProblem(problem))}\n`);
+  for (const problem of sortProblems(problems)) terminal.stdout.write(`${mask.mask(formatProblem(problem))}\n`);
   const warnings = problems.length - errors;
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
   terminal.stdout.write(
@@ -71,38 +71,70 @@ function sourceProblems(store: ConfigStore): ConfigProblem[] {
       () => [],
     ),
   });
-  const { streams, clashes } = layoutOf(config);
-  const add = (severity: 'error' | 'warning', stream: string, message: string, near?: string): void => {
-    const { file, line, column } = config.locate(streamPath(config.locate, stream));
+  const { streams } = layoutOf(config);
+  const add = (stream: string, message: string, near?: string): void => {
+    const path = streamPath(config.locate, stream);
+    const { file, line, column } = config.locate(path);
+    const suggestion = near === undefined ? {} : { suggestion: near };
     problems.push({
-      severity,
-      message,
+      severity: 'error',
+      message: `stream "${stream}": ${message}`,
       file,
       line,
       column,
-      path: ['streams', stream],
-      ...(near === undefined ? {} : { suggestion: near }),
+      path,
+      ...suggestion,
     });
   };
-  for (const { stream, camera } of clashes) {
-    add('warning', stream, `stream "${stream}" is also made by camera "${camera}": the camera's is used`);
-  }
   for (const [name, sources] of Object.entries(streams)) {
     for (const source of sources) {
       try {
         const spec = hub.parse(source);
-        const { scheme, url } = spec;
-        if (scheme === '' && !Object.hasOwn(streams, url)) {
-          add('error', name, `stream "${name}": there is no stream "${url}"`, suggest(url, Object.keys(streams)));
+        const input = inputStream(spec, hub, []);
+        if (input === null) continue;
+        if (/^(device|virtual|tts)$|[/\\]/.test(input) && spec.scheme === 'ffmpeg') {
+          add(name, `ffmpeg: of ${input} is not supported: only of a stream, or of rtsp:// and http:// addresses`);
+        } else if (!Object.hasOwn(streams, input)) {
+          const near = suggest(input, Object.keys(streams));
+          add(name, `there is no stream "${input}"${near === undefined ? ADDRESS_HINT : ''}`, near);
+        } else if (spec.scheme === '' && circle(streams, name)) {
+          add(name, 'it is fed by itself: give one of the streams in the circle a camera as its source');
         }
       } catch (error) {
         const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(source)?.[1];
+        if (scheme !== undefined && OTHER_SCHEMES.has(scheme.toLowerCase())) {
+          add(name, `sources of the kind "${scheme}:" are not supported yet`);
+          continue;
+        }
         const near = scheme === undefined || hub.schemes.includes(scheme) ? undefined : suggest(scheme, hub.schemes);
-        add('error', name, `stream "${name}": ${describeError(error)}`, near);
+        add(name, describeError(error).replace(/^streams: /, ''), near);
       }
     }
   }
   return problems;
+}
+
+/** Kinds of sources that go2rtc has besides ours (compat.md 3): no misspellings. */
+const OTHER_SCHEMES: ReadonlySet<string> = new Set(
+  (
+    'alsa bubble doorbird dvrip echo eseecloud exec expr flussonic gopro hass homekit isapi ivideon kasa multitrans nest ' +
+    'onvif ring roborock rtmp rtmps rtmpx tapo tcp tuya v4l2 vigi webrtc webtorrent wyoming wyze xiaomi yandex'
+  ).split(' '),
+);
+
+const ADDRESS_HINT = ' (the address of a camera begins with rtsp:// or http://)';
+
+/** Whether a stream leads back to itself by way of streams whose sources are other streams. */
+function circle(streams: Readonly<Record<string, readonly string[]>>, start: string): boolean {
+  const seen = new Set<string>();
+  const open = [...(streams[start] ?? [])];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (name === start) return true;
+    if (seen.has(name) || !Object.hasOwn(streams, name)) continue;
+    seen.add(name);
+    open.push(...(streams[name] ?? []));
+  }
+  return false;
 }
 
 /** Streams stand under `streams:` or are made by a camera. */

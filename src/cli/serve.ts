@@ -17,6 +17,7 @@ import { Scope } from '../core/scope.ts';
 import { SecretMask } from '../core/secrets.ts';
 import { outputs as allOutputs } from '../modules.ts';
 import { createCodecProcess } from '../transcode/codec-process.ts';
+import { crossProblems } from './cross-checks.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { openLog } from './log.ts';
 import type { Terminal } from './main.ts';
@@ -60,7 +61,7 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
     go2rtc: api.version,
     config: demo === undefined ? (store.path ?? 'command line') : 'demo',
   });
-  report(config, log);
+  report(config, sections, log);
   const outputs = enabledModules(config.get(appSection).modules);
   const rtsp = rtspInfo(config, sections);
   const apiModule = createApi({
@@ -123,17 +124,14 @@ async function applyChange(
   if (later.length > 0) log.warn(`changed, but in force from the next start on: ${later.join(', ')}`);
 }
 
-function report(config: LoadedConfig, log: Log): void {
+function report(config: LoadedConfig, sections: readonly ConfigSection[], log: Log): void {
   const child = log.child('config');
   for (const [path, text] of config.texts) {
     if (text === undefined) child.warn(`there is no ${path} yet: it is made when something is written to it`);
   }
-  for (const problem of config.problems) {
+  for (const problem of [...config.problems, ...crossProblems(config, sections)]) {
     if (problem.severity === 'error') child.error(formatProblem(problem));
     else child.warn(formatProblem(problem));
-  }
-  for (const { stream, camera } of layoutOf(config).clashes) {
-    child.warn(`stream "${stream}" is also made by camera "${camera}": the camera's is used`);
   }
 }
 

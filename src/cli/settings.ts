@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import type { AppConfig } from '../app.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { unreadable } from '../config/references.ts';
 import { type ConfigSection, composeSections } from '../config/section.ts';
 import {
   apiSection,
@@ -17,6 +18,7 @@ import { type CameraLayout, layOut } from '../config/streams.ts';
 import type { OutputModule } from '../core/contracts.ts';
 import { HearthcamError } from '../core/errors.ts';
 import type { LogLevel } from '../core/log.ts';
+import { checkCertificate } from './certificate.ts';
 
 /** Every section of the file: the program's, the modules', and those of go2rtc that nobody handles yet. */
 export function allSections(modules: readonly OutputModule[]): readonly ConfigSection[] {
@@ -36,6 +38,11 @@ export function toAppConfig(config: LoadedConfig, modules: readonly OutputModule
   for (const module of modules) {
     if (module.config !== undefined) sections[module.config.key] = config.get(module.config);
   }
+  // Without both there is nothing to encrypt with; that is told as a problem of the configuration.
+  const hasTls = api.tls_listen !== '' && api.tls_cert !== '' && api.tls_key !== '';
+  const tlsCert = hasTls ? pem(api.tls_cert, 'api.tls_cert', cwd) : '';
+  const tlsKey = hasTls ? pem(api.tls_key, 'api.tls_key', cwd) : '';
+  if (hasTls) checkCertificate(tlsCert, tlsKey);
   return {
     api: {
       listen: api.listen,
@@ -44,9 +51,9 @@ export function toAppConfig(config: LoadedConfig, modules: readonly OutputModule
       localAuth: api.local_auth,
       basePath: basePath(api.base_path),
       origin: api.origin,
-      tlsListen: api.tls_listen,
-      tlsCert: pem(api.tls_cert, 'api.tls_cert', cwd),
-      tlsKey: pem(api.tls_key, 'api.tls_key', cwd),
+      tlsListen: hasTls ? api.tls_listen : '',
+      tlsCert,
+      tlsKey,
       unixListen: api.unix_listen,
       allowPaths: api.allow_paths,
       hosts: api.hosts.map((host) => host.toLowerCase()),
@@ -115,6 +122,6 @@ function pem(value: string, key: string, cwd: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new HearthcamError('config.file', `${key}: the file "${path}" can't be read`, { status: 400, cause: error });
+    throw new HearthcamError('config.file', `${key}: ${unreadable(path, error)}`, { status: 400 });
   }
 }

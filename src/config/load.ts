@@ -111,7 +111,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     problems.push(place({ severity: 'error', message: '"__proto__" can not be a name', path: [key, '__proto__'] }));
   }
   const secrets = documents.flatMap((document) => document.secrets);
-  return new LoadedConfig({ problems: sorted(problems), fatal, secrets, texts, inputs, locate });
+  return new LoadedConfig({ problems: sortProblems(problems), fatal, secrets, texts, inputs, locate });
 }
 
 /** Looks in the input that decides: the last one that has the value. */
@@ -132,7 +132,8 @@ function sourceText(documents: readonly ConfigDocument[], path: readonly string[
   return undefined;
 }
 
-function sorted(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
+/** In the order of the files and of their lines. */
+export function sortProblems(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
   const files = [...new Set(problems.map((problem) => problem.file))];
   return problems.toSorted(
     (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,

@@ -83,6 +83,10 @@ export class Hub {
    */
   parse(text: string): SourceSpec {
     const spec = parseSourceSpec(text);
+    // Behind the # everything is a parameter: what is left of the address would be told with half a password in it.
+    if (/^[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/@]*$/i.test(spec.url) && /^[^=]*@/.test(text.slice(spec.url.length))) {
+      throw new HearthcamError('source.hash', 'the password has a # in it', { status: 400, hint: 'write %23 for #' });
+    }
     this.#find(spec).validate?.(spec);
     return spec;
   }
