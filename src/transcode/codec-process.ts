@@ -185,8 +185,9 @@ class Supervisor implements CodecProcess {
     if (errand?.id !== answer.id) return;
     if (answer.type === 'done') this.#finish(errand, () => errand.resolve(answer.result));
     else {
-      const status = answer.fault === 'request' ? 400 : 502;
-      const error = new HearthcamError(`codec.${answer.fault}`, answer.message, { status });
+      const asked = answer.fault === 'request';
+      const code = asked ? 'codec.request' : 'codec.input';
+      const error = new HearthcamError(code, answer.message, { status: asked ? 400 : 502 });
       this.#finish(errand, () => errand.reject(error));
     }
   }
