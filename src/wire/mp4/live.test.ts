@@ -6,6 +6,7 @@ import { opusDurationTicks } from './duration.ts';
 import { LivePackager, type Packed } from './live.ts';
 import { parseMoof } from './moof.ts';
 import type { MovieTrack } from './moov.ts';
+import { silence } from './silence.ts';
 import { readBoxHeader } from './walk.ts';
 
 const video = videoFormat();
@@ -150,6 +151,26 @@ test('a camera that was away for 10 s leaves no hole: its absence is cut out of 
   }
 });
 
+test('a second without picture and sound is cut out too, but one without pictures alone is not', () => {
+  const live = packager();
+  run(live, 0, 10, true);
+  const [back] = run(live, 1_640, 3, true);
+  const at = (back?.find((sample) => sample.track === 1)?.at ?? 0) / 90;
+  assert.ok(at < 800, `the picture is at ${at} ms`);
+  const still = pictureOnly();
+  const packs = [0, 40, 80, 1_120, 1_160].flatMap((ms) => still.push([picture(ms, ms === 0)]));
+  assert.ok((starts(packs, 1).at(-1) ?? 0) / 90 > 1_100);
+});
+
+test('silence of any length costs a bounded number of frames', () => {
+  for (const seconds of [0, 1, 3_600]) {
+    const frames = silence(aac, 16_000 * seconds);
+    assert.ok(frames.length <= 200, `${frames.length} frames`);
+    const ticks = frames.reduce((sum, frame) => sum + frame.durationTicks, 0);
+    assert.ok(Math.abs(ticks - 16_000 * seconds) <= 512, `${ticks} ticks for ${seconds} s`);
+  }
+});
+
 test('when only the picture was away, the sound that went on keeps its time', () => {
   const live = packager();
   run(live, 0, 10, true);
@@ -194,6 +215,11 @@ test('a microphone that falls silent is filled with silence, so that the picture
   const at = starts(packs, 2);
   assert.ok(at.length >= 3, `${at.length} silent samples`);
   assert.ok((at.at(-1) ?? 0) / 16 > 2_000);
+  // A frame for each frame's time: what is decoded lasts as long as the times say.
+  assert.deepEqual(
+    at,
+    at.map((_, index) => index * 1024),
+  );
   // The sound that comes back is where it belongs.
   const [pack] = live.push([sound(3_040 * 16), picture(3_040)]);
   const back = look(pack?.data ?? Buffer.alloc(0)).find((sample) => sample.track === 2);
