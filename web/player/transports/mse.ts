@@ -18,7 +18,11 @@ export function mseSupported(): boolean {
 /** What waits while the page is asleep; more than this is given up and begun anew. */
 const MAX_QUEUE_BYTES = 32 * 1024 * 1024;
 const CONTROL_MS = 200;
+/** An element that was dry for longer isn't the victim of the network's jitter but of a camera that was away. */
 const MAX_JITTER_MS = 1_500;
+/** An element that was dry for so long does not wait until it goes on by itself (see `#refill`). */
+const DRY_MS = 250;
+const REFILL_S = 0.1;
 
 /** MSE over `/api/ws` (compat.md 1.5): fragments of one picture each, so that latency is one picture. */
 export class MseTransport implements Transport {
@@ -39,6 +43,9 @@ export class MseTransport implements Transport {
   #dialedMs = 0;
   #transportS = 0;
   #controlledMs = 0;
+  /** When the element ran out of data, and where that ended; NaN while it plays. */
+  #dryMs = Number.NaN;
+  #dryEndS = 0;
   readonly #clock = new FragmentClock();
   /** Between arrival and presentation of the newest picture. */
   #ageMs: number | null = null;
@@ -57,15 +64,11 @@ export class MseTransport implements Transport {
     this.#source = new Source();
     this.#objectUrl = URL.createObjectURL(this.#source);
     this.element.src = this.#objectUrl;
-    let dryMs = Number.NaN;
     this.element.addEventListener('waiting', () => {
-      dryMs = this.element.seeking || !this.#positioned ? Number.NaN : performance.now();
+      this.#dryMs = this.element.seeking || !this.#positioned ? Number.NaN : performance.now();
+      this.#dryEndS = this.#ranges().at(-1)?.endS ?? 0;
     });
-    this.element.addEventListener('playing', () => {
-      // Longer than that isn't the network's jitter but a camera that was away.
-      if (performance.now() - dryMs < MAX_JITTER_MS) this.#edge.underrun();
-      dryMs = Number.NaN;
-    });
+    this.element.addEventListener('playing', () => this.#noteRefilled());
     this.element.addEventListener('error', () => {
       const text = this.element.error?.message ?? '';
       this.#fail({ kind: 'unsupported', text: `the browser can’t play this picture${text === '' ? '' : `: ${text}`}` });
@@ -197,7 +200,10 @@ export class MseTransport implements Transport {
       if (this.#buffer === null) {
         this.#buffer = source.addSourceBuffer(mime);
         this.#buffer.mode = 'segments';
-        this.#buffer.addEventListener('updateend', () => this.#append());
+        this.#buffer.addEventListener('updateend', () => {
+          this.#refill();
+          this.#append();
+        });
       } else {
         this.#buffer.changeType(mime);
       }
@@ -217,6 +223,24 @@ export class MseTransport implements Transport {
     this.#positioned = true;
     this.#follow(this.#edge.jump(ranges, performance.now()));
     play(this.element);
+  }
+
+  #noteRefilled(): void {
+    if (performance.now() - this.#dryMs < MAX_JITTER_MS) this.#edge.underrun();
+    this.#dryMs = Number.NaN;
+  }
+
+  /**
+   * Data is there again after a while without. Each time Chromium's sound runs dry it asks for more of it before it goes
+   * on, in the end for seconds; a jump makes it forget that, and shows the newest picture at once.
+   */
+  #refill(): void {
+    if (!(performance.now() - this.#dryMs > DRY_MS) || this.element.readyState > HTMLMediaElement.HAVE_CURRENT_DATA)
+      return;
+    const ranges = this.#ranges();
+    if ((ranges.at(-1)?.endS ?? 0) - this.#dryEndS < REFILL_S) return;
+    this.#noteRefilled();
+    this.#follow(this.#edge.jump(ranges, performance.now()));
   }
 
   #keepLive(): void {
