@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
@@ -151,6 +153,57 @@ test('allow_paths hides everything else; base_path moves the API', async () => {
   assert.equal((await moved.ask('GET', '/api')).status, 404);
   const redirect = await moved.ask('GET', '/rtc');
   assert.deepEqual([redirect.status, redirect.headers['location']], [307, '/rtc/']);
+});
+
+test('base_path moves the WebSocket too, and keeps the query of a redirect', async () => {
+  await using server = await start({ basePath: '/rtc' });
+  const redirect = await server.ask('GET', '/rtc?src=a');
+  assert.deepEqual([redirect.status, redirect.headers['location']], [307, '/rtc/?src=a']);
+  assert.equal((await server.ask('GET', '/rtcx/api')).status, 404);
+  for (const [path, status] of [
+    ['/rtc/api/ws', 'open'],
+    ['/api/ws', 'Unexpected server response: 404'],
+  ] as const) {
+    const socket = new WebSocket(`ws://127.0.0.1:${server.port}${path}`);
+    const seen = await new Promise<string>((resolve) => {
+      socket.once('open', () => resolve('open'));
+      socket.once('error', (error) => resolve(error.message));
+    });
+    socket.terminate();
+    assert.equal(seen, status, path);
+  }
+});
+
+test('OPTIONS is answered for every path that exists', async () => {
+  await using server = await start();
+  const known = await server.ask('OPTIONS', '/api');
+  assert.deepEqual([known.status, known.text], [200, '']);
+  assert.equal((await server.ask('OPTIONS', '/api/nothing')).status, 404);
+});
+
+test('the socket that a killed program left behind is replaced, and that of a running one is not', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'hearthcam-unix-'));
+  const path = join(folder, 'api.sock');
+  try {
+    // Listens and is gone without a word.
+    execFileSync(
+      process.execPath,
+      [
+        '-e',
+        `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`,
+      ],
+      { stdio: 'ignore' },
+    );
+  } catch {
+    assert.ok(existsSync(path), 'the socket is still there');
+  }
+  try {
+    await using server = await start({ listen: '', unixListen: path });
+    assert.ok(server.log.text.includes(`listen addr=${path}`), server.log.text);
+    await assert.rejects(start({ listen: '', unixListen: path }), /can't listen on .*api\.sock/);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 test('files of the page are served by name, and no path leaves the folder', async () => {

@@ -10,6 +10,7 @@ import { type Log, LogLimiter } from '../core/log.ts';
 import type { Scope } from '../core/scope.ts';
 import { type AuthOptions, describePeer, header, identifyPeer, isHomeHost, originMatches } from './peer.ts';
 import { listStatic, type StaticFile } from './static.ts';
+import { removeDeadSocket } from './unix.ts';
 import { WebSocketHub } from './websocket.ts';
 
 export interface HttpOptions extends AuthOptions {
@@ -37,7 +38,7 @@ const MAX_PIPELINED = 64;
 const REPEAT_MS = 10_000;
 
 /** Paths that go2rtc never prefixes with `base_path` (compat.md 1.0). */
-const UNPREFIXED = /^\/(onvif\/|static$|streams$|stream\/)/;
+const UNPREFIXED = /^\/(onvif\/|static(\?|$)|streams(\?|$)|stream\/)/;
 
 /** One HTTP service behind all its listeners (TCP, TLS, unix socket). Modules mount routes before `listen`. */
 export class HttpServer implements Routes {
@@ -109,7 +110,10 @@ export class HttpServer implements Routes {
       const { tlsCert, tlsKey } = this.#options;
       await this.#open(https.createServer({ cert: tlsCert, key: tlsKey }), parseListen(tlsListen), 'tls_listen');
     }
-    if (unixListen !== '') await this.#open(http.createServer(), { path: unixListen }, 'unix_listen');
+    if (unixListen !== '') {
+      await removeDeadSocket(unixListen);
+      await this.#open(http.createServer(), { path: unixListen }, 'unix_listen');
+    }
   }
 
   async #open(server: http.Server | https.Server, where: ListenAt, what: string): Promise<void> {
@@ -144,7 +148,7 @@ export class HttpServer implements Routes {
     }).catch((error: unknown) => {
       throw new HearthcamError('http.listen', `api: can't listen on ${describeListen(where)}`, {
         cause: error,
-        hint: 'another program may use the port: change api.listen',
+        hint: `another program may use it: change api.${what}`,
       });
     });
     server.on('error', (error) => this.#log.error(`listener failed: ${error.message}`));
@@ -152,7 +156,7 @@ export class HttpServer implements Routes {
     if (address !== null && typeof address === 'object') this.addresses.push(address);
     // Home Assistant waits for this line (compat.md 5.1).
     this.#log.info(what === 'tls_listen' ? 'tls listen' : 'listen', { addr: describeListen(where, address) });
-    if (what === 'listen' && this.#options.username === '' && where.host === undefined && where.path === undefined) {
+    if (what !== 'unix_listen' && this.#options.username === '' && isEverywhere(where.host)) {
       this.#log.warn('everybody on this network can see the cameras: set api.username and api.password');
     }
     this.#scope.defer(async () => {
@@ -179,16 +183,17 @@ export class HttpServer implements Routes {
   #stripBase(request: http.IncomingMessage, response: http.ServerResponse, basePath: string): boolean {
     const url = request.url ?? '/';
     if (UNPREFIXED.test(url)) return true;
-    if (url === basePath) {
-      response.writeHead(307, { location: `${basePath}/` }).end();
-      return false;
+    const rest = withoutBase(url, basePath);
+    if (rest?.startsWith('/') === true) {
+      request.url = rest;
+      return true;
     }
-    if (!url.startsWith(`${basePath}/`)) {
+    if (rest === undefined) {
       response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('404 page not found\n');
-      return false;
+    } else {
+      response.writeHead(307, { location: `${basePath}/${rest}` }).end();
     }
-    request.url = url.slice(basePath.length);
-    return true;
+    return false;
   }
 
   /** What holds for every request, before its route: origin, host, credentials, allowed paths. */
@@ -256,14 +261,18 @@ export class HttpServer implements Routes {
   }
 
   #warn(error: unknown, request: FastifyRequest, code = ''): void {
-    const what = `${request.method} ${request.url.split('?')[0]}`;
-    const repeated = this.#limiter.admit(`${what} ${querySrc(request) ?? ''} ${code}`);
+    const src = querySrc(request);
+    const stream = src === undefined ? '' : ` for "${src.slice(0, 200)}"`;
+    const what = `${request.method} ${request.url.split('?')[0]}${stream}`;
+    const repeated = this.#limiter.admit(`${what} ${code}`);
     if (repeated === null) return;
     this.#log.warn(`${what}: ${describeError(error)}`, repeated > 0 ? { repeated } : {});
   }
 
   async #serveFile(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const path = request.url.split('?')[0] ?? '/';
+    // go2rtc's handlers ignore the method: an OPTIONS that no route wants is answered, for what exists.
+    if (request.method === 'OPTIONS' && this.#paths.has(path)) return reply.type('text/plain; charset=utf-8').send('');
     this.#files ??= listStatic(this.#options.webRoot);
     if (path === '/index.html') return reply.redirect('./', 301);
     const file = (await this.#files).get(path === '/' ? '/index.html' : path);
@@ -288,8 +297,7 @@ export class HttpServer implements Routes {
     socket.on('error', () => socket.destroy());
     const { basePath, origin, allowPaths, hosts, username } = this.#options;
     const url = new URL(request.url ?? '/', 'http://localhost');
-    const path =
-      basePath !== '' && url.pathname.startsWith(`${basePath}/`) ? url.pathname.slice(basePath.length) : url.pathname;
+    const path = withoutBase(url.pathname, basePath);
     if (path !== '/api/ws' || (allowPaths.length > 0 && !allowPaths.includes(path)))
       return void refuse(socket, '404 Not Found');
     const peer = identifyPeer(request, this.#options);
@@ -308,9 +316,20 @@ export class HttpServer implements Routes {
   }
 }
 
+/** What stands behind the base path: a path, or '' or a query where it is named itself; undefined elsewhere. */
+function withoutBase(url: string, basePath: string): string | undefined {
+  return url.startsWith(basePath) && /^($|[/?])/.test(url.slice(basePath.length))
+    ? url.slice(basePath.length)
+    : undefined;
+}
+
 /** Answers a request for an upgrade with a status alone. */
 function refuse(socket: Duplex, status: string, extra = ''): void {
   socket.end(`HTTP/1.1 ${status}\r\n${extra}Content-Length: 0\r\nConnection: close\r\n\r\n`);
+}
+
+function isEverywhere(host: string | undefined): boolean {
+  return host === undefined || host === '0.0.0.0' || host === '::';
 }
 
 export type ListenAt = { host?: string; port?: number; path?: string };
