@@ -17,7 +17,7 @@ export interface Peer {
   readonly authenticated: boolean;
 }
 
-/** Decides. One policy for now; users and tokens come later. */
+/** Decides who may do what. */
 export interface AccessPolicy {
   allows(peer: Peer, right: Right, streamName?: string): boolean;
 }
