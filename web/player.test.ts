@@ -22,6 +22,7 @@ import type { HearthcamPlayer } from './player/hearthcam-player.ts';
 
 /** Size that the JPEG camera has. */
 const JPEG_SIZE = [320, 240];
+const OTHER_SIZE = [160, 120];
 const MODES = { webrtc: 'WebRTC', mse: 'MSE', hls: 'HLS', mjpeg: 'MJPEG' } as const;
 const WIDTH = 640;
 const HEIGHT = 360;
@@ -32,6 +33,9 @@ let browser: Browser;
 let context: BrowserContext;
 let camera: ClipSource;
 let jpegCamera: ClipSource;
+/** Changes its codec in a test. */
+let otherCamera: ClipSource;
+let otherCodec: Clip;
 let stills: StillDecoder;
 let app: TestApp;
 
@@ -39,12 +43,16 @@ before(async () => {
   webRoot = await ensureWebBuilt();
   browser = await launchBrowser();
   const size = `${WIDTH}x${HEIGHT}`;
-  const [clip, jpegClip, still] = await Promise.all([
+  const vp9 = ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8', '-pix_fmt', 'yuv420p'];
+  const [clip, vp9Clip, jpegClip, still] = await Promise.all([
     makeClip(testPicture({ size, fps: 25, gop: 50, seconds: 4 })),
+    makeClip(testPicture({ size: OTHER_SIZE.join('x'), fps: 25, gop: 25, seconds: 2, video: vp9 })),
     makeJpegClip(),
     ffmpegBytes(['-f', 'lavfi', '-i', `testsrc2=size=${size}`, '-frames:v', '1', '-f', 'mjpeg']),
   ]);
   camera = clipSource('clip', clip);
+  otherCamera = clipSource('other', clip);
+  otherCodec = vp9Clip;
   jpegCamera = clipSource('jpeg', jpegClip);
   stills = { still: () => Promise.resolve(still) };
   app = await start();
@@ -93,8 +101,8 @@ function makeApi(): OutputModule {
 function start(listen?: string): Promise<TestApp> {
   return startTestApp({
     outputs: [...outputs, makeApi()],
-    streams: { nursery: ['clip:nursery'], porch: ['jpeg:porch'], attic: ['clip:attic'] },
-    sources: [camera.module, jpegCamera.module],
+    streams: { nursery: ['clip:nursery'], porch: ['jpeg:porch'], attic: ['clip:attic'], switching: ['other:x'] },
+    sources: [camera.module, jpegCamera.module, otherCamera.module],
     stills,
     ...(listen === undefined ? {} : { api: { listen } }),
   });
@@ -273,6 +281,28 @@ for (const [mode, name] of Object.entries(MODES)) {
   });
 }
 
+test('a camera that changes its codec plays on in MSE without a new connection', async () => {
+  let sockets = 0;
+  await using opened = await open('stream.html?src=switching&mode=mse', {
+    prepare: (page) => {
+      page.on('websocket', () => sockets++);
+      return Promise.resolve();
+    },
+  });
+  const { page } = opened;
+  await untilPlaying(page, 'mse');
+  await untilMoving(page);
+  otherCamera.clip = otherCodec;
+  await waitFor(async () => (await look(page))?.width === OTHER_SIZE[0], {
+    what: 'the picture of the other codec',
+    timeoutMs: PATIENCE_MS,
+    everyMs: 20,
+  });
+  await untilMoving(page);
+  assert.equal(sockets, 1);
+  assert.equal(await page.getByRole('alert').count(), 0);
+});
+
 test('it begins muted, and one click turns the sound on', async () => {
   await using opened = await open('stream.html?src=nursery&mode=mse');
   const { page } = opened;
@@ -337,7 +367,7 @@ test('the index shows each stream with a still, its state, its codec and the way
   await card.locator('img').waitFor();
   await card.filter({ hasText: `H.264 · ${WIDTH}×${HEIGHT} · AAC` }).waitFor();
   await card.filter({ hasText: 'Live' }).waitFor();
-  assert.equal(await page.locator('.card').count(), 3);
+  assert.equal(await page.locator('.card').count(), 4);
   await card.getByRole('link', { name: 'Addresses of nursery' }).click();
   await page.getByText('rtsp://127.0.0.1:8554/nursery', { exact: true }).waitFor();
   await page.goBack();
