@@ -23,8 +23,8 @@ export interface ViewerReport {
  */
 const SCRIPT = `
 const viewers = [];
-function newViewer(kinds) {
-  const pc = new RTCPeerConnection();
+function newViewer(kinds, config) {
+  const pc = new RTCPeerConnection(config);
   for (const kind of kinds) pc.addTransceiver(kind, { direction: 'recvonly' });
   const video = document.createElement('video');
   video.autoplay = true;
@@ -47,6 +47,19 @@ window.viewWhep = async (src, kinds, exchange) => {
     method: 'POST', headers: { 'content-type': 'application/sdp' }, body: offer,
   })).text();
   await viewer.pc.setRemoteDescription({ type: 'answer', sdp: response });
+  return viewers.length - 1;
+};
+window.viewRelay = async (src, server) => {
+  const viewer = newViewer(['video'], { iceServers: [server], iceTransportPolicy: 'relay' });
+  const { pc } = viewer;
+  const gathered = new Promise((resolve) => { pc.onicecandidate = ({ candidate }) => { if (candidate) resolve(); }; });
+  await pc.setLocalDescription(await pc.createOffer());
+  await gathered;
+  viewer.startMs = performance.now();
+  const response = await fetch('/api/webrtc?src=' + src, {
+    method: 'POST', headers: { 'content-type': 'application/sdp' }, body: pc.localDescription.sdp,
+  });
+  await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
   return viewers.length - 1;
 };
 window.viewSocket = async (src, kinds, dialect) => {
@@ -150,6 +163,14 @@ export class WebrtcPage {
    */
   whep(src: string, kinds: readonly string[], exchange?: string): Promise<number> {
     return this.#call('viewWhep', src, kinds, exchange);
+  }
+
+  /** Watches by WHEP, with all that it sends and receives going through a TURN server. */
+  whepByRelay(
+    src: string,
+    server: { readonly urls: readonly string[]; readonly username: string; readonly credential: string },
+  ): Promise<number> {
+    return this.#call('viewRelay', src, server);
   }
 
   /** Watches by WebSocket: dialect 1 as go2rtc's cards speak it, 2 as Home Assistant does. */

@@ -84,6 +84,12 @@ export function describeUnsupported(config: WebrtcConfig): string[] {
   }
   for (const server of configuredIceServers(config)) {
     if (!/^(stun|turns?):/i.test(server.url)) told.push(`webrtc.ice_servers: "${server.url}" is no stun: or turn: URL`);
+    else if (/^turn/i.test(server.url)) {
+      // libjuice: "TURN servers are not supported in mux mode", which is what puts all viewers on one port.
+      told.push(
+        `webrtc.ice_servers: "${server.url}" is of no use to the server; viewers may relay through it themselves`,
+      );
+    }
   }
   return told;
 }
