@@ -13,7 +13,8 @@ import { type ProcessLink, Supervisor } from './supervisor.ts';
 
 /** More viewers than this are refused; a home has some dozens at most. */
 export const MAX_PEERS = 200;
-const ANSWER_MS = 5_000;
+/** More than a process that is stuck gets (see `Supervisor`): one that only has to wait for the processor answers. */
+const ANSWER_MS = 10_000;
 /** How long a POST waits for STUN and TURN servers. */
 const GATHER_MS = 2_000;
 const MAX_EARLY_CANDIDATES = 64;
