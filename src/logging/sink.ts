@@ -71,15 +71,17 @@ export function createLog(options: LogOptions): Log {
       },
     },
   );
-  return new PinoLog(root, options);
+  return new PinoLog(root, root, options);
 }
 
 class PinoLog implements Log {
   readonly #pino: pino.Logger;
+  readonly #root: pino.Logger;
   readonly #options: LogOptions;
 
-  constructor(logger: pino.Logger, options: LogOptions) {
+  constructor(logger: pino.Logger, root: pino.Logger, options: LogOptions) {
     this.#pino = logger;
+    this.#root = root;
     this.#options = options;
   }
 
@@ -100,9 +102,13 @@ class PinoLog implements Log {
   }
   child(module: string): Log {
     const level = this.#options.moduleLevels?.[module] ?? this.#options.level;
-    return new PinoLog(this.#pino.child({ module }, { level }), this.#options);
+    // From the root: a child of a child would carry both names.
+    return new PinoLog(this.#root.child({ module }, { level }), this.#root, this.#options);
   }
 }
+
+/** A line stays one line, and no terminal obeys it, whatever a camera has answered. */
+const LINE_BREAKS = /\p{Cc}+/gu;
 
 /** `HH:MM:SS.mmm INF [api] listen addr=:1984`: the second word is parsed by Home Assistant (compat.md 5.1). */
 function formatText(line: string, color: boolean): string {
@@ -116,10 +122,11 @@ function formatText(line: string, color: boolean): string {
   const word = color ? `\u001b[${known.color}m${known.word}\u001b[0m` : known.word;
   const extra = Object.entries(fields)
     .map(
-      ([key, value]) => ` ${key}=${typeof value === 'string' && /[\s"]/.test(value) ? JSON.stringify(value) : value}`,
+      ([key, value]) =>
+        ` ${key}=${typeof value === 'string' && /[\s"\p{Cc}]/u.test(value) ? JSON.stringify(value) : value}`,
     )
     .join('');
-  return `${clock} ${word} ${module === undefined ? '' : `[${String(module)}] `}${String(message)}${extra}\n`;
+  return `${clock} ${word} ${module === undefined ? '' : `[${String(module)}] `}${String(message).replaceAll(LINE_BREAKS, ' ').trimEnd()}${extra}\n`;
 }
 
 function parseLine(line: string): Record<string, unknown> | undefined {

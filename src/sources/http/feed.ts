@@ -114,15 +114,21 @@ export class Sniffer {
   }
 }
 
+/** What was answered is no format that we read. */
 export function unknownKind(contentType: string, head: Buffer): HearthcamError {
   const type = contentType === '' ? 'no content type' : `content type "${contentType}"`;
-  const begins = head.length === 0 ? 'and is empty' : `and begins with ${head.subarray(0, 16).toString('hex')}`;
+  const start = head.subarray(0, 16);
+  const shown = /^[\x20-\x7e\r\n\t]*$/.test(start.toString('latin1'))
+    ? JSON.stringify(start.toString('latin1'))
+    : start.toString('hex');
+  const begins = head.length === 0 ? 'and is empty' : `and begins with ${shown}`;
   return new HearthcamError('http.format', `the answer has ${type} ${begins}, which is no video that we know`, {
     status: 502,
     hint: 'known: FLV, MPEG-TS, fragmented MP4, HLS, MJPEG, JPEG, H.264, H.265, AAC, MP3, WAV',
   });
 }
 
+/** A web page was answered: a login page most of the time. */
 export function webPage(where: string): HearthcamError {
   return new HearthcamError('http.web', `${where} answered with a web page instead of video`, {
     status: 502,

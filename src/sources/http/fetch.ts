@@ -267,7 +267,10 @@ function statusError(url: URL, status: number, hasCredentials: boolean): Hearthc
         hint: 'check the path in the manual of the camera; some need a setting to serve it',
       });
     default:
-      return new HearthcamError('http.status', `${at} answered ${status}`, { status: 502 });
+      return new HearthcamError('http.status', `${at} answered ${status}`, {
+        status: 502,
+        hint: 'open the address in a browser to see what the camera says; it may also be the port of something else',
+      });
   }
 }
 
@@ -275,17 +278,43 @@ function connectError(error: Error, url: URL, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason;
   if (error instanceof HearthcamError) return error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const hint =
-    code === 'ECONNREFUSED'
-      ? 'nothing listens there: check the port, and whether HTTP is switched on in the camera'
-      : code === 'ENOTFOUND' || code === 'EAI_AGAIN'
-        ? 'no such host: check the name'
-        : /CERT|SIGNED|TLS|SSL/.test(code)
-          ? 'use httpx:// to accept the certificate that the camera made itself'
-          : undefined;
-  return new HearthcamError('http.connect', `can't connect to ${url.host}`, {
+  const { text, hint } = explainConnect(code, error.message);
+  return new HearthcamError('http.connect', `${url.host} ${text}`, {
     status: 502,
-    cause: error,
     ...(hint === undefined ? {} : { hint }),
   });
+}
+
+/** Node's errors of connecting and of TLS, in words. */
+function explainConnect(code: string, message: string): { text: string; hint?: string } {
+  switch (code) {
+    case 'ECONNREFUSED':
+      return {
+        text: 'refused the connection',
+        hint: 'nothing listens there: check the port, and whether HTTP is switched on in the camera',
+      };
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return { text: 'is not a name that can be resolved', hint: 'use the IP address, or check the DNS' };
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EHOSTDOWN':
+    case 'ETIMEDOUT':
+      return { text: 'cannot be reached', hint: 'is the camera on, and is its address still the same?' };
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return { text: 'broke the connection off' };
+    case 'EPROTO':
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+      return { text: 'does not speak TLS', hint: 'use http:// instead of https://' };
+    default:
+      break;
+  }
+  if (/CERT|SIGNED|ALTNAME|UNABLE_TO/.test(code)) {
+    return {
+      text: `has a certificate that cannot be verified (${code})`,
+      hint: 'use httpx:// to accept the certificate that the camera made itself',
+    };
+  }
+  return { text: `failed: ${message.slice(0, 200)}` };
 }

@@ -339,7 +339,7 @@ describe('an HTTP camera', { timeout: 120_000 }, () => {
     });
     await assert.rejects(collect(test.hub.require('cam')), (error: unknown) => {
       assert.ok(error instanceof HearthcamError);
-      assert.match(`${error.message} (${error.hint})`, /can't connect to 127.0.0.1:\d+ \(nothing listens there/);
+      assert.match(`${error.message} (${error.hint})`, /127.0.0.1:\d+ refused the connection \(nothing listens there/);
       assert.doesNotMatch(String(error.cause), /secret/);
       return true;
     });

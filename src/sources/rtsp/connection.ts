@@ -11,7 +11,7 @@ import {
   serializeResponse,
 } from '../../wire/rtsp/message.ts';
 import { RtspParser, writeFrameHeader } from '../../wire/rtsp/parser.ts';
-import { connectFailure, timedOut } from './failures.ts';
+import { closedByCamera, connectFailure, timedOut } from './failures.ts';
 import type { RtspTarget } from './target.ts';
 
 export interface ConnectionEvents {
@@ -101,9 +101,7 @@ export class RtspConnection {
     socket.on('error', (error) => this.fail(connectFailure(error, target)));
     socket.on('close', () => {
       this.#closed = true;
-      this.fail(
-        new HearthcamError('rtsp.closed', `${target.host}:${target.port} closed the connection`, { status: 502 }),
-      );
+      this.fail(closedByCamera(target, this.garbageBytes));
     });
     const timer = setTimeout(() => {
       const code = socket.connecting || target.scheme === 'rtsp' ? 'ETIMEDOUT' : 'TLS_TIMEOUT';

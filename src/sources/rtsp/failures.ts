@@ -87,6 +87,7 @@ function explain(code: string, message: string): { text: string; hint?: string }
   return { text: `failed: ${message.slice(0, 200)}` };
 }
 
+/** No answer to `what` in time; `garbageBytes` came instead that are no RTSP. */
 export function timedOut(what: string, timeoutMs: number, target: RtspTarget, garbageBytes: number): HearthcamError {
   const seen = garbageBytes > 0 ? `; it sent ${garbageBytes} bytes that are not RTSP` : '';
   return new HearthcamError(
@@ -97,4 +98,16 @@ export function timedOut(what: string, timeoutMs: number, target: RtspTarget, ga
       hint: garbageBytes > 0 ? 'is this the RTSP port (usually 554)?' : 'restart the camera if this goes on',
     },
   );
+}
+
+/** The camera hung up without a reason; `garbageBytes` came before that are no RTSP. */
+export function closedByCamera(target: RtspTarget, garbageBytes: number): HearthcamError {
+  const seen = garbageBytes > 0 ? ` after ${garbageBytes} bytes that are not RTSP` : '';
+  return new HearthcamError('rtsp.closed', `${target.host}:${target.port} closed the connection${seen}`, {
+    status: 502,
+    hint:
+      garbageBytes > 0
+        ? 'is this the RTSP port (usually 554)?'
+        : 'the camera may serve no more viewers at once, or be starting',
+  });
 }
