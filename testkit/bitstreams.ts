@@ -8,8 +8,9 @@ import { makeAudioFormat, makeVideoFormat } from '../src/wire/codecs/formats.ts'
 import { forEachAnnexBNal } from '../src/wire/codecs/nal.ts';
 import { NalAssembler } from '../src/wire/codecs/nal-assembler.ts';
 import { parseJpeg } from '../src/wire/jpeg/jpeg.ts';
+import { makeVp8Format } from '../src/wire/vp8/format.ts';
 import { vp8KeySize } from '../src/wire/vp8/vp8.ts';
-import { makeVp8Format, makeVp9Format } from '../src/wire/vp9/format.ts';
+import { makeVp9Format } from '../src/wire/vp9/format.ts';
 import { readVp9Key } from '../src/wire/vp9/vp9.ts';
 
 /** One coded picture or audio frame of a stream made by ffmpeg, in decoding order. */

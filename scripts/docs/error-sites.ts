@@ -25,8 +25,8 @@ export function errorSites(path: string, text: string): ErrorSite[] {
   const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
   const found: ErrorSite[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isNewExpression(node) && ts.isIdentifier(node.expression)) {
-      const { text: name } = node.expression;
+    if (ts.isNewExpression(node) || ts.isCallExpression(node)) {
+      const name = errorMade(node);
       if (name === 'HearthcamError' || name === 'WireError') found.push(...sitesOf(node, name === 'WireError'));
     }
     ts.forEachChild(node, visit);
@@ -35,23 +35,34 @@ export function errorSites(path: string, text: string): ErrorSite[] {
   return found;
 }
 
-function sitesOf(node: ts.NewExpression, wire: boolean): ErrorSite[] {
+type Making = ts.NewExpression | ts.CallExpression;
+
+/** The class that a `new`, or a `super(…)` of a class below it, makes. */
+function errorMade(node: Making): string | undefined {
+  if (ts.isNewExpression(node)) return node.expression.getText();
+  if (node.expression.kind !== ts.SyntaxKind.SuperKeyword) return undefined;
+  const owner = ts.findAncestor(node, ts.isClassDeclaration);
+  return owner?.heritageClauses?.[0]?.types[0]?.expression.getText();
+}
+
+function sitesOf(node: Making, wire: boolean): ErrorSite[] {
   const [code, message] = node.arguments ?? [];
-  const options = node.arguments?.find((one) => ts.isObjectLiteralExpression(one));
+  const options = (node.arguments ?? []).flatMap(spreadObjects);
+  const option = (name: string): ts.Expression | undefined =>
+    options.map((one) => property(one, name)).find((one) => one !== undefined);
   if (code === undefined) return [];
   return alternatives(code, NOTHING_GIVEN)
     .filter((one) => /^[a-z0-9.]+$/.test(one.text))
     .map(({ text, given }) => {
       const textsOf = (part: ts.Expression | undefined): string[] =>
         part === undefined ? [] : alternatives(part, given).map((one) => one.text);
-      const status = options === undefined ? undefined : property(options, 'status');
-      const hint = options === undefined ? undefined : property(options, 'hint');
+      const status = option('status');
       return {
         code: text,
         wire,
         messages: textsOf(message),
         statuses: status === undefined ? [wire ? '400' : '500'] : textsOf(status).filter((one) => /^\d+$/.test(one)),
-        hints: textsOf(hint).filter((one) => one !== 'undefined' && !/^‹[^›]*›$/.test(one)),
+        hints: textsOf(option('hint')).filter((one) => one !== 'undefined' && !/^‹[^›]*›$/.test(one)),
       };
     });
 }

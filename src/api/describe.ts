@@ -65,6 +65,9 @@ export type Show = (text: string) => string;
 /** Ids of receivers and senders are made here; those of producers and consumers come from the hub and are small. */
 const FIRST_ID = 1_000_000;
 
+/**
+ * Streams, producers and consumers in the shape of go2rtc's `/api/streams` (compat.md 1.2), sources masked by `show`.
+ */
 export class StreamDescriber {
   readonly #show: Show;
   readonly #receiverIds = new WeakMap<Track, number>();

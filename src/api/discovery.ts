@@ -23,6 +23,10 @@ const NO_SOURCES: readonly string[] = [
   '/api/roborock',
 ];
 
+/**
+ * Discovery that finds nothing, and talking to a camera, which is not offered: go2rtc's answers for these (compat.md
+ * 1.7).
+ */
 export function mountDiscovery({ routes, hub }: Env): void {
   for (const path of NO_SOURCES) {
     routes.route({

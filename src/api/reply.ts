@@ -24,6 +24,7 @@ export function sendJson(reply: FastifyReply, value: unknown, indent?: number): 
     .send(`${JSON.stringify(value, undefined, indent)}\n`);
 }
 
+/** 200 without a body, go2rtc's answer to what was done. */
 export function sendEmpty(reply: FastifyReply): FastifyReply {
   return reply.code(200).type('text/plain; charset=utf-8').send('');
 }

@@ -15,6 +15,7 @@ export interface ParsedArgs {
   readonly positionals: readonly string[];
 }
 
+/** The command line can't be understood: shown without a stack, with the exit code 2. */
 export class UsageError extends HearthcamError {
   constructor(message: string, hint?: string) {
     super('cli.usage', message, hint === undefined ? { status: 400 } : { status: 400, hint });
@@ -89,6 +90,7 @@ export function numberOption(
   return value;
 }
 
+/** The last value of an option that is one of few words. @throws UsageError */
 export function choiceOption<T extends string>(args: ParsedArgs, name: string, fallback: T, choices: readonly T[]): T {
   const text = args.options.get(name)?.at(-1);
   if (text === undefined) return fallback;

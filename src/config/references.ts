@@ -27,6 +27,7 @@ const BASE = 4096;
 const TOKEN = /\uE000([\uE100-\uF0FF])([\uE100-\uF0FF])\uF8FE*\uF8FF/g;
 const REFERENCE = /\$\{([^{}\n]+)\}/g;
 
+/** Puts a token of the same length in the place of each `${…}`, so that positions in the text stay right. */
 export function tokenise(text: string): Tokenised {
   const references: Reference[] = [];
   const replaced = text.replace(REFERENCE, (whole: string, inner: string) => {
@@ -43,6 +44,7 @@ export function tokenise(text: string): Tokenised {
   return { text: replaced, references };
 }
 
+/** Whether a value holds references that `fillTokens` must replace. */
 export function hasToken(text: string): boolean {
   return text.includes(OPEN);
 }

@@ -1,8 +1,3 @@
-/**
- * Keeps passwords out of logs, API answers and error texts: user info in URLs (`//user:pass@`), password-like query
- * values (Reolink's `?user=…&password=…`), and values that came from the environment or from secret files.
- */
-
 const MASK = '***';
 
 /** Shorter values are not registered: masking every `on` or `80` would make lines unreadable and hide nothing. */
@@ -17,6 +12,10 @@ const SECRET_QUERY =
 const USER_QUERY = /([?&;])(user|username|usr|login)=([^&\s"'#;,)}]+)/gi;
 const SECRET_WORD = /pass|pwd|psw|token|key|secret|credential/i;
 
+/**
+ * Keeps passwords out of logs, API answers and error texts: user info in URLs (`//user:pass@`), password-like query
+ * values (Reolink's `?user=…&password=…`), and values that came from the environment or from secret files.
+ */
 export class SecretMask {
   readonly #values = new Set<string>();
   #sorted: readonly string[] = [];

@@ -13,6 +13,10 @@ export interface SourceSpec {
   readonly params: ReadonlyMap<string, readonly string[]>;
 }
 
+/**
+ * Takes a source apart at its `#`; never fails. A parameter may occur several times; one without `=` has the value
+ * ''.
+ */
 export function parseSourceSpec(text: string): SourceSpec {
   const [url = '', ...parts] = text.split('#');
   const params = new Map<string, string[]>();

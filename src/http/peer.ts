@@ -38,6 +38,7 @@ function basicMatches(authorization: string | undefined, auth: AuthOptions): boo
   return timingSafeEqual(digest(given), digest(`${auth.username}:${auth.password}`));
 }
 
+/** The first value of a header; `name` in lower case. */
 export function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value[0] : value;

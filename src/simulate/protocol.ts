@@ -61,6 +61,7 @@ export const SAMPLE_RATES_HZ: Readonly<Record<SimulatedAudioCodec, number>> = {
   none: 8_000,
 };
 
+/** The header of a message to the picture maker. */
 export function encodeToMaker(message: ToMaker): object {
   if (message.type !== 'start') return message;
   const { plan, ...rest } = message;
@@ -99,6 +100,7 @@ export function parseToMaker({ header }: IpcMessage): ToMaker {
   }
 }
 
+/** A message of the picture maker: small fields as header, bytes as payload. */
 export function encodeFromMaker(message: FromMaker): { header: object; payload?: Buffer } {
   switch (message.type) {
     case 'failed':

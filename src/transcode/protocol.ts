@@ -56,6 +56,7 @@ export type CodecAnswer =
 /** What nobody asked to be otherwise: about a third smaller than 95 and hardly to be told apart from it. */
 const DEFAULT_QUALITY = 85;
 
+/** The job of a request, with the default quality where none is asked for. */
 export function stillJob(request: StillRequest): StillJob {
   return {
     kind: 'still',
@@ -69,6 +70,7 @@ export function stillJob(request: StillRequest): StillJob {
   };
 }
 
+/** As it goes to the codec process: the configuration record stands in front of the picture in the payload. */
 export function encodeJob(id: number, job: Job): { header: object; payload: Buffer } {
   const { config, data, ...fields } = job;
   return {

@@ -66,6 +66,7 @@ function carried(stream: Stream, track: Track, format: TrackFormat): boolean {
   return unit === undefined || fitsRtpJpeg(unit.data);
 }
 
+/** The session description that DESCRIBE answers; track N of it is `trackID=N`. */
 export function describeTracks(tracks: readonly OfferedTrack[], product: string, sessionId: number): string {
   return buildSdp({
     name: product,

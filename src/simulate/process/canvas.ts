@@ -135,11 +135,13 @@ function grain(at: number): number {
   return ((mixed ^ (mixed >>> 12)) >>> 0) / 0x1_0000_0000;
 }
 
+/** Colour of six hexadecimal digits, as in CSS without `#`. */
 export function rgb(hex: string): Rgb {
   const value = Number.parseInt(hex, 16);
   return [(value >> 16) / 255, ((value >> 8) & 255) / 255, (value & 255) / 255];
 }
 
+/** A colour between two: `share` 0 is `from`, 1 is `to`. */
 export function mix(from: Rgb, to: Rgb, share: number): Rgb {
   const part = Math.min(1, Math.max(0, share));
   return [from[0] + (to[0] - from[0]) * part, from[1] + (to[1] - from[1]) * part, from[2] + (to[2] - from[2]) * part];

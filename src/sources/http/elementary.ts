@@ -17,9 +17,10 @@ import type { Slot, TrackSet } from './track-set.ts';
  * overlap as long as the container agrees within this.
  */
 const AUDIO_TOLERANCE_MS = 25;
-/** 8 MiB of PCM in one packet is no camera. */
-const MAX_FRAMES = 512;
+/** More PCM in one packet is no camera: 65 s of telephone sound. */
+const MAX_PCM_SAMPLES = 512 * 1024;
 
+/** Counts samples between the times of a container, which stand with few frames and are rounded. */
 export class AudioClock {
   #nextTicks = Number.NaN;
 
@@ -255,7 +256,7 @@ export class PcmElementary extends AudioElementary {
 
   push(data: Buffer, pts90k: number | null): void {
     const samples = Math.floor(data.length / this.#bytesPerSample);
-    if (samples > MAX_FRAMES * 1024) throw new WireError('pcm.large', `${data.length} bytes of PCM in one packet`, 0);
+    if (samples > MAX_PCM_SAMPLES) throw new WireError('pcm.large', `${data.length} bytes of PCM in one packet`, 0);
     if (samples > 0) this.give(this.#format, data, samples, pts90k);
   }
 }

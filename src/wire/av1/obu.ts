@@ -47,6 +47,7 @@ export function readLeb128(data: Buffer, at: number): { value: number; next: num
   throw new WireError('av1.leb128', 'a leb128 number is too long or cut off', at);
 }
 
+/** A number as leb128 (AV1 §4.10.5), as short as it can be. */
 export function leb128(value: number): Buffer {
   const bytes: number[] = [];
   let left = value;

@@ -16,6 +16,7 @@ const RTP_BYTES = 12;
 /** `$`, channel, 16-bit length (RFC 2326 §10.12). */
 const INTERLEAVED_BYTES = 4;
 
+/** A sender that begins with this sequence number; tick 0 is sent as the RTP time `tickBase`. */
 export function makeRtpSender(ssrc: number, payloadType: number, sequence: number, tickBase: number): RtpSender {
   return { ssrc: ssrc >>> 0, payloadType, sequence: sequence & 0xffff, tickBase, packets: 0, octets: 0 };
 }

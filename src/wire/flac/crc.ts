@@ -12,12 +12,14 @@ for (let byte = 0; byte < 256; byte++) {
   CRC16[byte] = sixteen;
 }
 
+/** Over the frame header `data[0..end)` (RFC 9639 §9.1.8). */
 export function crc8(data: Uint8Array, end: number): number {
   let crc = 0;
   for (let at = 0; at < end; at++) crc = CRC8[crc ^ (data[at] ?? 0)] ?? 0;
   return crc;
 }
 
+/** Over the whole frame (RFC 9639 §9.3). */
 export function crc16(data: Uint8Array, end: number): number {
   let crc = 0;
   for (let at = 0; at < end; at++) crc = ((crc << 8) & 0xffff) ^ (CRC16[(crc >> 8) ^ (data[at] ?? 0)] ?? 0);

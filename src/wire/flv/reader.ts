@@ -17,6 +17,7 @@ const MAX_TAG_BYTES = 8 * 1024 * 1024;
 const MAX_HEADER_BYTES = 1024;
 const WRAP_MS = 2 ** 32;
 
+/** Whether the bytes begin as an FLV file does; needs three of them. */
 export function looksLikeFlv(bytes: Buffer): boolean {
   return bytes.length >= 3 && bytes.toString('latin1', 0, 3) === 'FLV';
 }

@@ -22,9 +22,11 @@ function ulawSample(code: number): number {
   return (bits & 0x80) !== 0 ? -size : size;
 }
 
+/** A-law (ITU-T G.711) to 16-bit samples, one a byte. */
 export function decodeAlaw(data: Uint8Array): Int16Array {
   return decode(data, FROM_ALAW);
 }
+/** µ-law (ITU-T G.711) to 16-bit samples, one a byte. */
 export function decodeUlaw(data: Uint8Array): Int16Array {
   return decode(data, FROM_ULAW);
 }

@@ -41,6 +41,10 @@ export function readTimestamp(bytes: Buffer, at: number): number | null {
   return ((b0 >> 1) & 7) * 2 ** 30 + (b1 << 22) + ((b2 >> 1) << 15) + (b3 << 7) + (b4 >> 1);
 }
 
+/**
+ * PTS or DTS in five bytes (ISO/IEC 13818-1 §2.4.3.7): `marker` is the four bits in front, `ticks` of 90 kHz wrap at
+ * 33 bits.
+ */
 export function writeTimestamp(out: Buffer, at: number, marker: number, ticks: number): void {
   const high = Math.floor(ticks / 2 ** 30) & 7;
   const low = ticks % 2 ** 30;

@@ -59,6 +59,10 @@ interface Pes {
   readonly randomAccess: boolean;
 }
 
+/**
+ * Writes bursts of access units as packets of one programme (ISO/IEC 13818-1). Counters and tables go on from call to
+ * call, so all viewers get the same bytes.
+ */
 export class TsWriter {
   readonly #outputs: readonly Output[];
   readonly #pcrOutput: Output;

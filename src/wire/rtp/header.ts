@@ -19,6 +19,7 @@ export interface RtpView {
   extensionEnd: number;
 }
 
+/** An empty view for `readRtp` to fill. */
 export function makeRtpView(): RtpView {
   return {
     payloadType: 0,

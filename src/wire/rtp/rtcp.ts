@@ -56,6 +56,7 @@ const MAX_PACKETS = 64;
 /** Seconds from 1900 (NTP) to 1970 (Unix). */
 const NTP_TO_UNIX_S = 2_208_988_800;
 
+/** NTP time (RFC 3550 §4) as milliseconds of Unix time, with fractions. */
 export function ntpToUnixMs(seconds: number, fraction: number): number {
   // The NTP era that began in 2036 has small numbers (RFC 2030 §3).
   const era = seconds < 0x80000000 ? 0x1_0000_0000 : 0;
@@ -260,6 +261,7 @@ export function writeSdes(ssrc: number, cname: string): Buffer {
   return packet;
 }
 
+/** RFC 3550 §6.6; at most 31 sources. */
 export function writeBye(ssrcs: readonly number[]): Buffer {
   const all = ssrcs.slice(0, 31);
   const packet = header(all.length, BYE, 4 + all.length * 4);
@@ -286,6 +288,7 @@ export function writeNack(senderSsrc: number, mediaSsrc: number, sequences: read
   return packet;
 }
 
+/** Picture loss indication (RFC 4585 §6.3.1): asks for a key frame. */
 export function writePli(senderSsrc: number, mediaSsrc: number): Buffer {
   const packet = header(1, PSFB, 12);
   packet.writeUInt32BE(senderSsrc >>> 0, 4);

@@ -79,6 +79,7 @@ const REASONS: Readonly<Record<number, string>> = {
   551: 'Option not supported',
 };
 
+/** The words of a status (RFC 2326 §7.1.1). */
 export function reasonPhrase(status: number): string {
   return REASONS[status] ?? 'Error';
 }

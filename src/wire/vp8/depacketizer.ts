@@ -3,7 +3,7 @@ import type { VideoFormat } from '../../core/media.ts';
 import type { Depacketizer, OnUnit, RtpMedia } from '../codecs/depacketize.ts';
 import type { OnProblem } from '../codecs/nal-assembler.ts';
 import { type FrameInfo, RtpFrames } from '../codecs/rtp-frames.ts';
-import { makeVp8Format } from '../vp9/format.ts';
+import { makeVp8Format } from './format.ts';
 import { vp8KeySize } from './vp8.ts';
 
 /** RFC 7741. */
