@@ -370,12 +370,15 @@ test('a client that asks without end and reads no answer is closed', async () =>
   await using _server = server;
   using greedy = await RawRtspClient.open(`${server.url}/cam`);
   greedy.socket.pause();
-  // One at a time: the server, which runs in this process, has answered it before the next one comes.
-  for (let count = 0; count < 200_000 && !server.log.text.includes('asks without reading'); count++) {
+  // Either limit may come first, by how much the kernel holds for it: answers that wait, or requests that wait.
+  const limit = /asks without reading the answers, closed|more than 32 requests wait/;
+  for (let count = 0; count < 200_000 && !limit.test(server.log.text); count++) {
     greedy.socket.write('OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n');
     await setImmediate();
   }
-  assert.equal(server.log.find('warn', /asks without reading the answers, closed/).length, 1);
+  assert.match(server.log.text, limit);
+  greedy.socket.resume();
+  await waitFor(() => greedy.closed);
 });
 
 test('a request that fails again and again is one line in the log', async () => {
