@@ -35,3 +35,10 @@ export function parseListen(text: string): { host: string | undefined; port: num
   const host = match[1] ?? match[2] ?? '';
   return { host: host === '' ? undefined : host, port };
 }
+
+/** Whether everybody on the network may watch: no credentials, and not one address that the owner has chosen. */
+export function isOpenToAll(config: RtspConfig): boolean {
+  if (config.username !== '' || config.password !== '') return false;
+  const address = parseListen(config.listen);
+  return address !== null && [undefined, '0.0.0.0', '::'].includes(address.host);
+}

@@ -5,7 +5,7 @@ import { LogLimiter } from '../../core/log.ts';
 import type { Scope } from '../../core/scope.ts';
 import { DEFAULT_VIEWER_LIMITS, type ViewerLimits } from '../../core/viewer.ts';
 import { ServerAuth } from '../../wire/rtsp/index.ts';
-import { parseListen, type RtspConfig, rtspConfig } from './config.ts';
+import { isOpenToAll, parseListen, type RtspConfig, rtspConfig } from './config.ts';
 import { RtspConnection, type ServerContext } from './connection.ts';
 import { UdpPorts } from './udp-shared.ts';
 
@@ -69,7 +69,10 @@ export async function startRtspServer(
   server.on('error', (error) => log.error(`RTSP listener: ${error.message}`));
   const bound = server.address();
   const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
-  log.info(`listen addr=${config.listen === '' ? '' : `${address.host ?? ''}:${port}`}`);
+  log.info('listen', { addr: `${address.host ?? ''}:${port}` });
+  if (isOpenToAll(config)) {
+    log.warn('everybody on this network can see the cameras over RTSP: set rtsp.username and rtsp.password');
+  }
   return { port };
 }
 
