@@ -205,10 +205,16 @@ export class WebrtcService {
     };
   }
 
-  /** Forgets a peer and tells the process. Returns whether it was there. */
-  #drop(id: number, entry: Entry): boolean {
+  /**
+   * Forgets a peer and tells the process. Returns whether it was there.
+   * @param reason for whoever waits for its answer: none comes any more
+   */
+  #drop(id: number, entry: Entry, reason?: HearthcamError): boolean {
     if (this.#peers.get(id) !== entry) return false;
     this.#peers.delete(id);
+    entry.answer.reject(
+      reason ?? new HearthcamError('webrtc.closed', 'the connection was closed before it stood', { status: 503 }),
+    );
     entry.link.send({ type: 'close', peer: id });
     entry.gathered.resolve();
     entry.release();
@@ -312,7 +318,7 @@ export class WebrtcService {
     // Not within the hand-over of the picture that showed it.
     queueMicrotask(() => {
       for (const [id, entry] of [...this.#peers]) {
-        if (entry.stream === stream && this.#drop(id, entry)) entry.listener.onClosed(error.message);
+        if (entry.stream === stream && this.#drop(id, entry, error)) entry.listener.onClosed(error.message);
       }
     });
   }
