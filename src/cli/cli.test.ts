@@ -217,6 +217,17 @@ test('an edit of what is read at the start only is named in the log', async (t) 
   await until(() => server.text().includes('from the next start on: api, restream'), server.text);
 });
 
+test('a go2rtc file without addresses starts on this machine only, and the log says what to write', async (t) => {
+  const text = 'rtsp: {listen: ""}\nstreams: {a: rtsp://192.0.2.1/x}\n';
+  const running = await serve(t, folder(t, { 'f.yaml': text }), ([api]) => [
+    ...['-c', 'f.yaml', '-c', `api.listen=127.0.0.1:${api}`, '-c', 'webrtc.ice_servers=[]'],
+  ]);
+  assert.match(
+    running.text(),
+    /INF \[config\] webrtc: only for programs on this machine.* write webrtc: \{listen: ":8555"\}/,
+  );
+});
+
 test('a port that is taken ends the start and says which and what to change', async (t) => {
   const holder = createServer().listen(0, '127.0.0.1');
   await once(holder, 'listening');

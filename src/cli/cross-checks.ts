@@ -49,3 +49,17 @@ function listenAddresses(
     .map((section) => [[section.key, 'listen'], listenShape.parse(config.get(section)).listen] as const);
   return [...found, [['api', 'tls_listen'], config.get(apiSection).tls_listen]];
 }
+
+const USUAL_PORTS = { api: 1984, rtsp: 8554, webrtc: 8555 } as const;
+
+/**
+ * What to write so that others get in, where the file says nothing about it: go2rtc listens for everybody then, so
+ * that its files often don't. Undefined when every address is named.
+ */
+export function unsaidListeners(config: LoadedConfig): string | undefined {
+  const unsaid = Object.entries(USUAL_PORTS).filter(([section]) => config.locate([section, 'listen']).depth < 2);
+  if (unsaid.length === 0) return undefined;
+  const names = unsaid.map(([section]) => section).join(', ');
+  const keys = unsaid.map(([section, port]) => `${section}: {listen: ":${port}"}`).join(', ');
+  return `${names}: only for programs on this machine, as no address is named; to let others in write ${keys}`;
+}

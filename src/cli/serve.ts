@@ -17,7 +17,7 @@ import { Scope } from '../core/scope.ts';
 import { SecretMask } from '../core/secrets.ts';
 import { outputs as allOutputs } from '../modules.ts';
 import { createCodecProcess } from '../transcode/codec-process.ts';
-import { crossProblems } from './cross-checks.ts';
+import { crossProblems, unsaidListeners } from './cross-checks.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { openLog } from './log.ts';
 import type { Terminal } from './main.ts';
@@ -62,6 +62,8 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
     config: demo === undefined ? (store.path ?? 'command line') : 'demo',
   });
   report(config, sections, log);
+  const unsaid = demo === undefined ? unsaidListeners(config) : undefined;
+  if (unsaid !== undefined) log.child('config').info(unsaid);
   const outputs = enabledModules(config.get(appSection).modules);
   const rtsp = rtspInfo(config, sections);
   const apiModule = createApi({

@@ -36,9 +36,9 @@ export function resolveInputs(values: readonly string[], cwd: string): readonly 
 function dottedToJson(key: string, text: string): string {
   let value: unknown = text;
   try {
-    // `api.local_auth=true` is a truth value, `rtsp.listen=:8554` a text.
+    // `api.local_auth=true` is a truth value, `webrtc.ice_servers=[]` a list, `rtsp.listen=:8554` a text.
     const parsed: unknown = parse(text, { logLevel: 'silent' });
-    if (parsed !== null && typeof parsed !== 'object') value = parsed;
+    if (parsed !== null && (typeof parsed !== 'object' || /^\s*[[{]/.test(text))) value = parsed;
   } catch {
     // Not YAML by itself: taken as it is.
   }

@@ -314,6 +314,20 @@ test('a reference may give a number, a truth value or a list, and a password sta
   assert.deepEqual([api.local_auth, api.allow_paths, api.password], [true, ['/api', '/x'], '{007}']);
 });
 
+test('key=value on the command line gives a text, a truth value, a list or a map', () => {
+  const values = ['api.local_auth=true', 'rtsp.listen=:8554', 'webrtc.ice_servers=[]', 'streams.a={url: "rtsp://h"}'];
+  const texts = values.map((value) => parseInput(value, '/'));
+  assert.deepEqual(
+    texts.map((input) => (input.kind === 'text' ? input.text : input.path)),
+    [
+      '{"api":{"local_auth":true}}',
+      '{"rtsp":{"listen":":8554"}}',
+      '{"webrtc":{"ice_servers":[]}}',
+      '{"streams":{"a":{"url":"rtsp://h"}}}',
+    ],
+  );
+});
+
 test('inline values are not searched for references', () => {
   const config = load({}, [`{streams: {a: "rtsp://\${X}"}}`], { X: 'no' });
   assert.deepEqual(config.get(streamsSection), { a: `rtsp://\${X}` });
