@@ -1,18 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import { clockNs, readStamp, STAMP_MARK } from '../lib/stamp.ts';
+import { readStamp, STAMP_MARK } from '../lib/stamp.ts';
 import type { Collector } from '../lib/stats.ts';
+import { PictureTimes } from './picture-times.ts';
 
 /** One MSE viewer (compat.md 1.5). Resolves when it has its first picture. `url` is `ws://host:port/api/ws?src=…`. */
 export function mseViewer(url: string, collector: Collector): Promise<void> {
   const { hostname, port, pathname, search } = new URL(url);
   return new Promise((resolve, reject) => {
-    const startMs = performance.now();
+    const times = new PictureTimes(collector, resolve);
     const socket = connect({ host: hostname, port: Number(port), noDelay: true });
     let upgraded = false;
-    let first = true;
-    let lastCount = -1;
-    let lastNs = 0n;
     let rest: Buffer = Buffer.alloc(0);
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('closed')));
@@ -51,17 +49,7 @@ export function mseViewer(url: string, collector: Collector): Promise<void> {
     });
     const message = (payload: Buffer): void => {
       for (let at = payload.indexOf(STAMP_MARK); at >= 0; at = payload.indexOf(STAMP_MARK, at + STAMP_MARK.length)) {
-        const { ns, count } = readStamp(payload, at);
-        if (first) {
-          first = false;
-          collector.firstPictureMs.push(performance.now() - startMs);
-          resolve();
-        }
-        const nowNs = clockNs();
-        if (lastNs > 0n && nowNs - lastNs > 1_000_000_000n) collector.resumedMs.push(Number(nowNs) / 1e6);
-        lastNs = nowNs;
-        collector.picture(Number(nowNs - ns) / 1e6, lastCount < 0 ? 0 : Math.max(0, count - lastCount - 1));
-        lastCount = count;
+        times.picture(readStamp(payload, at));
       }
     };
   });

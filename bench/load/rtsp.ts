@@ -1,20 +1,18 @@
 import { connect } from 'node:net';
-import { clockNs, readStamp, STAMP_BYTES } from '../lib/stamp.ts';
+import { readStamp, STAMP_BYTES } from '../lib/stamp.ts';
 import type { Collector } from '../lib/stats.ts';
+import { PictureTimes } from './picture-times.ts';
 
 /** One RTSP/TCP viewer. Resolves when it has its first picture; goes on reading until the process ends. */
 export function rtspViewer(url: string, collector: Collector): Promise<void> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
-    const startMs = performance.now();
+    const times = new PictureTimes(collector, resolve);
     const socket = connect({ host: hostname, port: Number(port), noDelay: true });
     let rest: Buffer = Buffer.alloc(0);
     let step = 0;
     let session = '';
-    let first = true;
     let sawKey = false;
-    let lastCount = -1;
-    let lastNs = 0n;
     let tail: Buffer = Buffer.alloc(0);
     const send = (method: string, target: string, extra = ''): void => {
       const line = session === '' ? '' : `Session: ${session}\r\n`;
@@ -62,17 +60,7 @@ export function rtspViewer(url: string, collector: Collector): Promise<void> {
       const end: Buffer = payload.length >= STAMP_BYTES ? payload : Buffer.concat([tail, payload]);
       tail = Buffer.from(end.subarray(Math.max(0, end.length - STAMP_BYTES)));
       if (((rtp[1] ?? 0) & 0x80) === 0 || !sawKey) return;
-      const { ns, count } = readStamp(tail, tail.length - STAMP_BYTES);
-      if (first) {
-        first = false;
-        collector.firstPictureMs.push(performance.now() - startMs);
-        resolve();
-      }
-      const nowNs = clockNs();
-      if (lastNs > 0n && nowNs - lastNs > 1_000_000_000n) collector.resumedMs.push(Number(nowNs) / 1e6);
-      lastNs = nowNs;
-      collector.picture(Number(nowNs - ns) / 1e6, lastCount < 0 ? 0 : Math.max(0, count - lastCount - 1));
-      lastCount = count;
+      times.picture(readStamp(tail, tail.length - STAMP_BYTES));
     };
   });
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, createServer, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { ANY_VIDEO, makeTestHub } from '../../testkit/hub.ts';
 import { scriptedSource } from '../../testkit/scripted-source.ts';
+import { socketPair } from '../../testkit/socket-pair.ts';
 import { waitFor } from '../../testkit/wait.ts';
 import { buildAvcC } from '../wire/h264/format.ts';
 import { Mp4Demuxer } from '../wire/mp4/demuxer.ts';
@@ -11,27 +12,6 @@ import { LiveMp4 } from './live-mp4.ts';
 import type { VideoFormat } from './media.ts';
 import { knownFormats } from './mp4-tracks.ts';
 import type { Consumer } from './stream.ts';
-
-/** A TCP pair on loopback. */
-async function pair(): Promise<{ near: Socket; far: Socket; close: () => void }> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  const far = connect(address.port, '127.0.0.1');
-  const [near] = await once(server, 'connection');
-  assert.ok(near instanceof Socket);
-  return {
-    near,
-    far,
-    close: () => {
-      near.destroy();
-      far.destroy();
-      server.close();
-    },
-  };
-}
 
 // 640×480, from x264.
 const sps = Buffer.from('6742c01ed900a03da1000003000100000300328f162e48', 'hex');
@@ -99,7 +79,7 @@ function add(live: LiveMp4, consumer: Consumer, socket: Socket, maxQueueBytes = 
 test('a viewer who joins in mid-GOP has the newest picture at once, its time near 0', async () => {
   const { made, stream, consumer, picture } = await rig();
   await using _ = made;
-  const { near, far, close } = await pair();
+  const { near, far, close } = await socketPair();
   try {
     for (let count = 0; count < 50; count++) picture(count === 0);
     using live = new LiveMp4(stream, consumer.tracks);
@@ -121,7 +101,7 @@ test('a viewer who joins in mid-GOP has the newest picture at once, its time nea
 test('a viewer who comes before the first key frame starts with it', async () => {
   const { made, stream, consumer, picture } = await rig();
   await using _ = made;
-  const { near, far, close } = await pair();
+  const { near, far, close } = await socketPair();
   try {
     using live = new LiveMp4(stream, consumer.tracks);
     add(live, consumer, near);
@@ -146,8 +126,8 @@ test('a viewer who comes before the first key frame starts with it', async () =>
 test('a viewer who stops reading loses pictures, goes on with a key frame without a hole, and costs others nothing', async () => {
   const { made, stream, consumer, picture } = await rig();
   await using _ = made;
-  const slow = await pair();
-  const quick = await pair();
+  const slow = await socketPair();
+  const quick = await socketPair();
   try {
     slow.far.pause();
     const [late, good] = [player(), player()];
@@ -183,7 +163,7 @@ test('a viewer who stops reading loses pictures, goes on with a key frame withou
 test('a chunked response is well-formed HTTP', async () => {
   const { made, stream, consumer, picture } = await rig();
   await using _ = made;
-  const { near, far, close } = await pair();
+  const { near, far, close } = await socketPair();
   try {
     picture(true);
     picture(false);

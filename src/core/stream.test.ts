@@ -13,6 +13,27 @@ async function connection(source: ReturnType<typeof scriptedSource>, index: numb
   return waitFor(() => source.connections[index], { what: `connection ${index}` });
 }
 
+/** A stream "porch" with a viewer; its camera is connected and described. */
+async function watched() {
+  const source = scriptedSource('cam');
+  const test = makeTestHub({ sources: [source.module], streams: { porch: ['cam://1'] } });
+  const stream = test.hub.require('porch');
+  const opening = collect(stream);
+  const first = await connection(source, 0);
+  first.describe();
+  const viewer = await opening;
+  return {
+    source,
+    stream,
+    first,
+    viewer,
+    async [Symbol.asyncDispose]() {
+      viewer[Symbol.dispose]();
+      await test[Symbol.asyncDispose]();
+    },
+  };
+}
+
 test('ten viewers of a stream make one connection to the camera, and it ends with the last of them', async () => {
   const source = scriptedSource('cam');
   await using test = makeTestHub({ sources: [source.module], streams: { porch: ['cam://1'] } });
@@ -29,12 +50,8 @@ test('ten viewers of a stream make one connection to the camera, and it ends wit
 });
 
 test('a camera that drops is redialled at once; viewers stay and times go on by the length of the gap', async () => {
-  const source = scriptedSource('cam');
-  await using test = makeTestHub({ sources: [source.module], streams: { porch: ['cam://1'] } });
-  const opening = collect(test.hub.require('porch'));
-  const first = await connection(source, 0);
-  first.describe();
-  using viewer = await opening;
+  await using porch = await watched();
+  const { source, first, viewer } = porch;
   first.picture(5_000_000, true);
   first.picture(5_000_050, false);
   await viewer.wait('video', 2);
@@ -52,12 +69,8 @@ test('a camera that drops is redialled at once; viewers stay and times go on by 
 });
 
 test('nothing that a decoder could not follow is passed on: neither at first nor after a change of coding', async () => {
-  const source = scriptedSource('cam');
-  await using test = makeTestHub({ sources: [source.module], streams: { porch: ['cam://1'] } });
-  const opening = collect(test.hub.require('porch'));
-  const first = await connection(source, 0);
-  first.describe();
-  using viewer = await opening;
+  await using porch = await watched();
+  const { source, first, viewer } = porch;
   first.picture(0, false);
   first.picture(50, true);
   first.end();
@@ -75,12 +88,8 @@ test('nothing that a decoder could not follow is passed on: neither at first nor
 });
 
 test('a camera that comes back in the middle of its GOP is seen at once', async () => {
-  const source = scriptedSource('cam');
-  await using test = makeTestHub({ sources: [source.module], streams: { porch: ['cam://1'] } });
-  const opening = collect(test.hub.require('porch'));
-  const first = await connection(source, 0);
-  first.describe();
-  using viewer = await opening;
+  await using porch = await watched();
+  const { source, first, viewer } = porch;
   first.picture(0, true);
   first.end();
   const second = await connection(source, 1);

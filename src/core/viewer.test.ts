@@ -1,33 +1,11 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { connect, createServer, Socket } from 'node:net';
 import { test } from 'node:test';
+import { socketPair } from '../../testkit/socket-pair.ts';
 import { waitFor } from '../../testkit/wait.ts';
 import { SocketViewer } from './viewer.ts';
 
-/** A TCP pair on loopback. */
-async function pair(): Promise<{ near: Socket; far: Socket; close: () => void }> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  const far = connect(address.port, '127.0.0.1');
-  const [near] = await once(server, 'connection');
-  assert.ok(near instanceof Socket);
-  return {
-    near,
-    far,
-    close: () => {
-      near.destroy();
-      far.destroy();
-      server.close();
-    },
-  };
-}
-
 test('a viewer that stops reading holds a bounded amount, then resumes with a key frame', async () => {
-  const { near, far, close } = await pair();
+  const { near, far, close } = await socketPair();
   try {
     far.pause();
     const limit = 1_000_000;
@@ -48,7 +26,7 @@ test('a viewer that stops reading holds a bounded amount, then resumes with a ke
 });
 
 test('a viewer that takes nothing for ten seconds is closed', async () => {
-  const { near, far, close } = await pair();
+  const { near, far, close } = await socketPair();
   try {
     far.pause();
     let stuck = 0;
@@ -67,7 +45,7 @@ test('a viewer that takes nothing for ten seconds is closed', async () => {
 });
 
 test('a viewer that was given the key frame alone waits for the next one', async () => {
-  const { near, close } = await pair();
+  const { near, close } = await socketPair();
   try {
     const viewer = new SocketViewer(near, { maxQueueBytes: 1_000_000, maxStuckMs: 10_000 }, 0, () => {});
     viewer.waitForKey();

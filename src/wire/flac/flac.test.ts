@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import { audioFormat } from '../../../testkit/scripted-source.ts';
 import { WireError } from '../../core/errors.ts';
 import type { AccessUnit, AudioFormat } from '../../core/media.ts';
 import { decodeAlaw } from '../g711/g711.ts';
@@ -61,15 +62,7 @@ for (const [name, make] of Object.entries(signals)) {
 }
 
 test('a quiet room as A-law becomes FLAC that is not longer than 16-bit samples, and the same in ffmpeg', () => {
-  const format: AudioFormat = {
-    kind: 'audio',
-    codec: 'pcma',
-    clockRateHz: 8_000,
-    sampleRateHz: 8_000,
-    channels: 1,
-    codecString: 'pcma',
-    config: Buffer.alloc(0),
-  };
+  const format = audioFormat();
   const track = new FlacTrack(format);
   const units = Array.from({ length: 20 }, (_, index): AccessUnit => {
     const data = Buffer.from(Array.from({ length: 160 }, (__, at) => 0xd5 ^ ((at * (index + 3)) % 5)));
