@@ -1,9 +1,11 @@
+import { abortable } from './abortable.ts';
 import { HearthcamError } from './errors.ts';
 import { Fanout, type GopSnapshot, type SubscribeOptions, type UnitListener } from './fanout.ts';
 import type { Log } from './log.ts';
 import type { AccessUnit, Track, TrackFormat } from './media.ts';
 import { describeMismatch, type MediaWant, negotiate } from './negotiate.ts';
 import { Producer, type ProducerOwner, type ProducerTiming } from './producer.ts';
+import { SharedParts } from './shared-parts.ts';
 import { type SourceDescription, type SourceModule, type SourceSpec, type SourceUnit, specParam } from './source.ts';
 import { Timeline } from './time/timeline.ts';
 
@@ -60,12 +62,6 @@ export interface Consumer extends ConsumerInfo {
   close(): void;
 }
 
-/** A packager that all viewers of one form share; see `Stream.share`. */
-interface Shared {
-  readonly value: Disposable;
-  users: number;
-}
-
 /**
  * One named feed: its sources, its tracks and time line, and the fan-out to consumers. Sources are connected while
  * there is a consumer, and for `lingerMs` after.
@@ -79,7 +75,7 @@ export class Stream implements ProducerOwner {
   /** That of the source that was replaced last: the next one goes on behind it. */
   #past: Timeline | undefined;
   readonly #consumers = new Set<Consumer & { readonly onEnd: ((reason: HearthcamError) => void) | undefined }>();
-  readonly #shared = new Map<string, Shared>();
+  readonly #shared = new SharedParts();
   #producers: Producer[] = [];
   #tracks: Track[] = [];
   #nextTrackId = 0;
@@ -123,14 +119,13 @@ export class Stream implements ProducerOwner {
    * @throws HearthcamError with the first source's failure, or `codecs not matched` when nothing fits.
    */
   async open(request: ConsumerRequest): Promise<Consumer> {
-    if (this.#closed) throw new HearthcamError('stream.removed', `stream "${this.name}" was removed`, { status: 404 });
+    if (this.#closed) throw this.#removed();
     this.#everUsed = true;
     const consumer = this.#addConsumer(request);
     try {
       const chosen = await this.#connect(request);
       request.signal?.throwIfAborted();
-      if (this.#closed)
-        throw new HearthcamError('stream.removed', `stream "${this.name}" was removed`, { status: 404 });
+      if (this.#closed) throw this.#removed();
       consumer.tracks = chosen.tracks;
       consumer.missing = chosen.missing;
       return consumer;
@@ -157,26 +152,7 @@ export class Stream implements ProducerOwner {
    * The key must say all that the packager depends on, for example `rtsp:0,1:0-1,2-3`.
    */
   share<T extends Disposable>(key: string, make: () => T): { value: T; release: () => void } {
-    let entry = this.#shared.get(key);
-    if (entry === undefined) {
-      entry = { value: make(), users: 0 };
-      this.#shared.set(key, entry);
-    }
-    entry.users++;
-    const held = entry;
-    let released = false;
-    return {
-      // The key names the kind: two kinds under one key are a programming error that the outputs' tests would show.
-      value: held.value as T,
-      release: () => {
-        if (released) return;
-        released = true;
-        held.users--;
-        if (held.users > 0) return;
-        if (this.#shared.get(key) === held) this.#shared.delete(key);
-        held.value[Symbol.dispose]();
-      },
-    };
+    return this.#shared.take(key, make);
   }
 
   /** Replaces the sources. Those whose text is unchanged go on undisturbed, and viewers stay. */
@@ -217,7 +193,7 @@ export class Stream implements ProducerOwner {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#linger);
-    this.#endConsumers(new HearthcamError('stream.removed', `stream "${this.name}" was removed`, { status: 404 }));
+    this.#endConsumers(this.#removed());
     await Promise.all(this.#producers.map((producer) => producer.stop()));
     this.#fanout.reset();
   }
@@ -422,6 +398,10 @@ export class Stream implements ProducerOwner {
     }, this.#options.lingerMs).unref();
   }
 
+  #removed(): HearthcamError {
+    return new HearthcamError('stream.removed', `stream "${this.name}" was removed`, { status: 404 });
+  }
+
   #endConsumers(reason: HearthcamError): void {
     for (const consumer of [...this.#consumers]) {
       consumer.close();
@@ -444,15 +424,4 @@ export class Stream implements ProducerOwner {
 
 function sameCoding(before: TrackFormat | null, after: TrackFormat): boolean {
   return before !== null && before.codecString === after.codecString && before.config.equals(after.config);
-}
-
-/** Waits for `promise`, but no longer than until `signal` is aborted. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
