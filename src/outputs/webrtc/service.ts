@@ -212,9 +212,7 @@ export class WebrtcService {
   #drop(id: number, entry: Entry, reason?: HearthcamError): boolean {
     if (this.#peers.get(id) !== entry) return false;
     this.#peers.delete(id);
-    entry.answer.reject(
-      reason ?? new HearthcamError('webrtc.closed', 'the connection was closed before it stood', { status: 503 }),
-    );
+    if (reason !== undefined) entry.answer.reject(reason);
     entry.link.send({ type: 'close', peer: id });
     entry.gathered.resolve();
     entry.release();
@@ -266,9 +264,7 @@ export class WebrtcService {
         entry.answer.resolve(message);
         return;
       case 'failed':
-        entry.answer.reject(
-          new HearthcamError('webrtc.refused', `the connection could not be made: ${message.reason}`, { status: 500 }),
-        );
+        entry.answer.reject(refused(message.reason));
         return;
       case 'candidate':
         this.#onCandidate(entry, message.candidate);
@@ -286,7 +282,7 @@ export class WebrtcService {
         entry.listener.onSync?.(message.media, message.timestamp, message.ntpMs);
         return;
       case 'closed':
-        if (this.#drop(message.peer, entry)) entry.listener.onClosed(message.reason);
+        if (this.#drop(message.peer, entry, refused(message.reason))) entry.listener.onClosed(message.reason);
         return;
     }
   }
@@ -338,6 +334,10 @@ export class WebrtcService {
     }
     for (const link of [...this.#feeds.keys()]) if (link.over) this.#feeds.delete(link);
   }
+}
+
+function refused(reason: string): HearthcamError {
+  return new HearthcamError('webrtc.refused', `the connection could not be made: ${reason}`, { status: 500 });
 }
 
 function usable(lines: readonly string[]): string[] {
