@@ -28,6 +28,7 @@ export class VideoEncoder implements Disposable {
   readonly #packet = new Packet();
 
   constructor(plan: StreamPlan) {
+    // Checked border: node-av brands the names of codecs; whether there is one is looked at below.
     const codec = Codec.findEncoderByName((plan.codec === 'h264' ? 'libx264' : 'libx265') as FFEncoderCodec);
     if (codec === null) throw new Error(`FFmpeg here has no ${plan.codec} encoder`);
     const context = this.#context;

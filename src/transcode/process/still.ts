@@ -37,6 +37,7 @@ export function makeStill(job: StillJob): Buffer {
 }
 
 function decodeKeyFrame(job: StillJob): Frame {
+  // Checked border: node-av brands the names of codecs; whether there is one is looked at below.
   const codec = Codec.findDecoderByName(DECODERS[job.codec] as FFDecoderCodec);
   if (codec === null) throw new JobError('request', `FFmpeg here has no decoder for ${job.codec}`);
   using decoder = new CodecContext();
@@ -137,6 +138,7 @@ export function qscaleFor(quality: number): number {
 }
 
 function encodeJpeg(frame: Frame, quality: number): Buffer {
+  // Checked border: as for the decoder.
   const codec = Codec.findEncoderByName('mjpeg' as FFEncoderCodec);
   if (codec === null) throw new Error('FFmpeg here has no JPEG encoder');
   const lambda = Math.round(qscaleFor(quality) * FF_QP2LAMBDA);

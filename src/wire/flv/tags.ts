@@ -122,6 +122,7 @@ export function parseAudioTag(data: Buffer): FlvAudio {
   const first = data[0] ?? 0;
   const format = first >> 4;
   const channels = (first & 1) + 1;
+  // Two bits, so one of the four.
   const sampleRateHz = RATES[((first >> 2) & 3) as 0 | 1 | 2 | 3];
   switch (format) {
     case 2:
