@@ -15,7 +15,7 @@ import { waitFor } from '../../../testkit/wait.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { isVideo } from '../../core/media.ts';
 import { parseSourceSpec } from '../../core/source.ts';
-import { httpSource } from './source.ts';
+import { httpSource, makeHttpSource } from './source.ts';
 
 const run = promisify(execFile);
 
@@ -326,6 +326,27 @@ describe('an HTTP camera', { timeout: 120_000 }, () => {
       });
     });
   }
+
+  test('a wrong password is not tried with every redial, so that the camera does not lock the account', async () => {
+    const logins: string[] = [];
+    await using camera = await serve({
+      '/x': (request, response) => {
+        logins.push(request.headers.authorization ?? '');
+        response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+      },
+    });
+    const url = `http://u:sesame@${camera.host}/x`;
+    await using test = makeTestHub({
+      sources: [makeHttpSource()],
+      streams: { a: [url], b: [url], c: [`${url}?other`] },
+    });
+    for (const name of ['a', 'b', 'a', 'b']) {
+      await assert.rejects(collect(test.hub.require(name)), /refused user and password \(401\)/);
+    }
+    assert.equal(logins.filter((login) => login !== '').length, 1);
+    await assert.rejects(collect(test.hub.require('c')), /refused user and password/);
+    assert.equal(logins.filter((login) => login !== '').length, 2, 'another address is tried at once');
+  });
 
   test('a camera that nobody listens for is explained, with its address but without its password', async () => {
     const server = createServer();

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HearthcamError } from '../../core/errors.ts';
+import { LoginPause } from '../../core/login-pause.ts';
 import type { SourceModule, SourceRequest, SourceSink } from '../../core/source.ts';
 import { Body } from './body.ts';
 import type { FeedOptions } from './feed.ts';
@@ -15,18 +17,48 @@ const MAX_FILE_BYTES = 1024 ** 3;
 /** Stills are fetched at most so often. */
 const STILL_EVERY_MS = 100;
 
-/** `http://`, `https://`, `httpx://` (certificate not checked): whatever a camera serves over HTTP. */
-export const httpSource: SourceModule = {
-  name: 'http',
-  schemes: ['http', 'https', 'httpx'],
-  validate: (spec) => void parseHttpSpec(spec),
-  async run(request, sink) {
-    const spec = parseHttpSpec(request.spec);
-    using client = new HttpClient(spec.url, { ...spec, userAgent: USER_AGENT });
-    const session = new Session(request, sink, spec, client);
-    await session.run();
-  },
-};
+/** The source module, with a memory of refused logins. */
+export function makeHttpSource(): SourceModule {
+  const pauses = new LoginPauses();
+  return {
+    name: 'http',
+    schemes: ['http', 'https', 'httpx'],
+    validate: (spec) => void parseHttpSpec(spec),
+    async run(request, sink) {
+      const spec = parseHttpSpec(request.spec);
+      const pause = pauses.of(spec.url.href);
+      pause.check(null, now());
+      using client = new HttpClient(spec.url, { ...spec, userAgent: USER_AGENT });
+      const session = new Session(request, sink, spec, client);
+      try {
+        await session.run();
+        pause.accepted();
+      } catch (error) {
+        if (error instanceof HearthcamError && error.code === 'http.auth') pause.refused(null, error, now());
+        else pause.accepted();
+        throw error;
+      }
+    },
+  };
+}
+
+const MAX_ADDRESSES = 256;
+
+/** One pause for each address with its login in it: another password is another address. Bounded. */
+class LoginPauses {
+  readonly #pauses = new Map<string, LoginPause>();
+
+  of(href: string): LoginPause {
+    let pause = this.#pauses.get(href);
+    if (pause === undefined) {
+      const [oldest] = this.#pauses.keys();
+      if (this.#pauses.size >= MAX_ADDRESSES && oldest !== undefined) this.#pauses.delete(oldest);
+      pause = new LoginPause();
+      this.#pauses.set(href, pause);
+    }
+    return pause;
+  }
+}
 
 class Session {
   readonly #request: SourceRequest;
@@ -104,3 +136,6 @@ function isFile(response: IncomingMessage): boolean {
   const bytes = Number(response.headers['content-length'] ?? Number.NaN);
   return bytes > 0 && bytes <= MAX_FILE_BYTES;
 }
+
+/** `http://`, `https://`, `httpx://` (certificate not checked): whatever a camera serves over HTTP. */
+export const httpSource: SourceModule = makeHttpSource();

@@ -1,5 +1,4 @@
-import type { HearthcamError } from '../../core/errors.ts';
-import type { Credentials } from '../../wire/rtsp/auth.ts';
+import { LoginPause } from '../../core/login-pause.ts';
 import type { RtspTarget } from './target.ts';
 
 /** What was learnt about a camera and is of use for the next connection to it. */
@@ -9,42 +8,6 @@ export interface CameraQuirks {
   /** Control URLs of media whose SETUP it refused: not offered to viewers any more. */
   readonly refusedMedia: Set<string>;
   readonly login: LoginPause;
-}
-
-const FIRST_PAUSE_MS = 5_000;
-const MAX_PAUSE_MS = 30_000;
-
-/**
- * Keeps a wrong password from being tried again with every redial: cameras lock the account, or the address, after a
- * few. A changed password is tried at once.
- */
-export class LoginPause {
-  #login: string | undefined;
-  #error: HearthcamError | undefined;
-  #untilMs = 0;
-  #pauseMs = FIRST_PAUSE_MS;
-
-  /** @throws HearthcamError, the refusal of before, while the same login must not be tried again */
-  check(credentials: Credentials | null, nowMs: number): void {
-    if (this.#error !== undefined && nowMs < this.#untilMs && loginOf(credentials) === this.#login) throw this.#error;
-  }
-
-  refused(credentials: Credentials | null, error: HearthcamError, nowMs: number): void {
-    const login = loginOf(credentials);
-    this.#pauseMs = login === this.#login ? Math.min(MAX_PAUSE_MS, this.#pauseMs * 2) : FIRST_PAUSE_MS;
-    this.#login = login;
-    this.#error = error;
-    this.#untilMs = nowMs + this.#pauseMs;
-  }
-
-  accepted(): void {
-    this.#error = undefined;
-    this.#login = undefined;
-  }
-}
-
-function loginOf(credentials: Credentials | null): string {
-  return credentials === null ? '' : `${credentials.user}:${credentials.password}`;
 }
 
 const MAX_CAMERAS = 256;
