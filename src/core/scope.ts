@@ -92,7 +92,7 @@ export class Scope implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#controller.abort(new HearthcamError('closed', `${this.name} is closed`));
+    this.#controller.abort(new HearthcamError('scope.closed', `${this.name} is closed`));
     const failures: unknown[] = [];
     for (let cleanup = this.#cleanups.pop(); cleanup !== undefined; cleanup = this.#cleanups.pop()) {
       try {
@@ -107,6 +107,6 @@ export class Scope implements AsyncDisposable {
   }
 
   #throwIfClosed(): void {
-    if (this.#closing !== undefined) throw new HearthcamError('closed', `${this.name} is closed`);
+    if (this.#closing !== undefined) throw new HearthcamError('scope.closed', `${this.name} is closed`);
   }
 }

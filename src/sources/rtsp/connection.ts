@@ -192,7 +192,7 @@ export class RtspConnection {
    */
   async close(url: string | undefined, limitMs: number): Promise<void> {
     const socket = this.#socket;
-    this.fail(new HearthcamError('closed', 'the connection was closed'));
+    this.fail(new HearthcamError('rtsp.closed', 'the connection was closed'));
     if (socket === undefined || this.#closed) return;
     if (url !== undefined && socket.writable) {
       this.#failure = undefined;
@@ -201,7 +201,7 @@ export class RtspConnection {
       await Promise.race([goodbye, gone]);
     }
     this.#parser.stop();
-    this.fail(new HearthcamError('closed', 'the connection was closed'));
+    this.fail(new HearthcamError('rtsp.closed', 'the connection was closed'));
     socket.destroy();
   }
 
