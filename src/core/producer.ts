@@ -29,6 +29,8 @@ const RETRY_FAST_FOR_MS = 5_000;
 const RETRY_MAX_MS = 10_000;
 /** How often a connection is looked at for silence. */
 const STALL_CHECK_MS = 500;
+/** A camera that sends something has so many times `connectMs` until it must have said what it is. */
+const SENSE_FACTOR = 3;
 /** A connection that lived shorter than this is not redialled at once: its camera is refusing, not dropping. */
 const LIVED_MS = 1_000;
 
@@ -148,20 +150,18 @@ export class Producer {
     await using connection = parent.child('connection');
     let described = false;
     let stalled: HearthcamError | undefined;
-    this.#lastAliveMs = performance.now();
+    const dialledMs = performance.now();
+    this.#lastAliveMs = dialledMs;
     const abort = new AbortController();
     const onClose = (): void => abort.abort(connection.signal.reason);
     connection.signal.addEventListener('abort', onClose, { once: true });
     connection.every(STALL_CHECK_MS, () => {
-      const silentMs = performance.now() - this.#lastAliveMs;
-      if (silentMs < (described ? this.#timing.stallMs : this.#timing.connectMs)) return;
-      stalled = new HearthcamError(
-        described ? 'source.stalled' : 'source.timeout',
-        described
-          ? `no data for ${Math.round(silentMs / 1000)} s`
-          : `no answer within ${Math.round(silentMs / 1000)} s from ${this.spec.scheme}`,
-        { status: 504, hint: 'is the camera on, and are address and port right?' },
-      );
+      const nowMs = performance.now();
+      const silentMs = nowMs - this.#lastAliveMs;
+      const { stallMs, connectMs } = this.#timing;
+      const senseless = !described && nowMs - dialledMs >= SENSE_FACTOR * connectMs;
+      if (silentMs < (described ? stallMs : connectMs) && !senseless) return;
+      stalled = senseless ? senselessError(nowMs - dialledMs) : silenceError(described, silentMs, this.spec.scheme);
       abort.abort(stalled);
     });
     const isCurrent = (): boolean => !abort.signal.aborted;
@@ -220,6 +220,24 @@ export class Producer {
     if (error === undefined) this.#ready.resolve();
     else this.#ready.reject(error);
   }
+}
+
+function silenceError(described: boolean, silentMs: number, scheme: string): HearthcamError {
+  return new HearthcamError(
+    described ? 'source.stalled' : 'source.timeout',
+    described
+      ? `no data for ${Math.round(silentMs / 1000)} s`
+      : `no answer within ${Math.round(silentMs / 1000)} s from ${scheme}`,
+    { status: 504, hint: 'is the camera on, and are address and port right?' },
+  );
+}
+
+/** Bytes without end in which no video is found would else be read, and looked through, for ever. */
+function senselessError(sinceMs: number): HearthcamError {
+  return new HearthcamError('source.senseless', `no video in what came within ${Math.round(sinceMs / 1000)} s`, {
+    status: 504,
+    hint: 'is the address that of the video? restart the camera if it was right before',
+  });
 }
 
 /** What will not go better by itself waits for somebody who asks again, or for other sources. */

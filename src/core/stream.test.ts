@@ -113,6 +113,24 @@ test('a camera that goes silent is redialled after the stall time', async () => 
   await waitFor(() => test.log.find('warn', /no data for/).length > 0);
 });
 
+test('a camera that sends without end what is no video is left', async () => {
+  const source = scriptedSource('cam');
+  await using test = makeTestHub({
+    sources: [source.module],
+    streams: { porch: ['cam://1'] },
+    timing: { connectMs: 400 },
+  });
+  const opening = collect(test.hub.require('porch'));
+  const noise = await connection(source, 0);
+  const sending = setInterval(() => noise.sink.alive(1000), 50);
+  try {
+    await assert.rejects(opening, /no video in what came within/);
+    assert.ok(noise.request.signal.aborted);
+  } finally {
+    clearInterval(sending);
+  }
+});
+
 test('who asks for a camera that refuses is told why, and the next one is not told an old reason', async () => {
   let refusing = true;
   const source = scriptedSource('cam', {
