@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { MemoryLog } from '../../testkit/memory-log.ts';
 import { waitFor } from '../../testkit/wait.ts';
@@ -303,6 +304,48 @@ test('a client that sends hundreds of requests without waiting for answers is cl
   const answers = await sendRaw(http.port, 'GET /api HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(500));
   assert.ok(answers.split('HTTP/1.1 200').length - 1 < 100);
   assert.equal((await http.ask('GET', '/api')).status, 200);
+});
+
+for (const [name, head] of [
+  ['nothing at all', ''],
+  ['a head that never ends', 'GET /api HTTP/1.1\r\nHost: a\r\n'],
+] as const) {
+  test(`a client that sends ${name} is closed`, async () => {
+    await using http = await start({ headTimeoutMs: 500 });
+    await sendRaw(http.port, head);
+  });
+}
+
+for (const path of ['/api/body', '/api/broken', '/api/nothing']) {
+  test(`a body without end ends with the answer (${path})`, async () => {
+    await using http = await start();
+    const socket = connect(http.port, '127.0.0.1');
+    socket.on('error', () => {}).resume();
+    socket.write(`POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`);
+    const sending = setInterval(() => socket.write(`1000\r\n${'x'.repeat(4096)}\r\n`), 5);
+    try {
+      await waitFor(() => socket.destroyed, { what: 'the connection to be closed' });
+    } finally {
+      clearInterval(sending);
+      socket.destroy();
+    }
+  });
+}
+
+test('a body that a handler takes may go on for longer than a head may take', async () => {
+  await using http = await start({ headTimeoutMs: 300 });
+  const socket = connect(http.port, '127.0.0.1');
+  let answer = '';
+  socket.on('data', (chunk) => {
+    answer += chunk.toString();
+  });
+  socket.write('POST /api/body HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n');
+  for (let count = 0; count < 12; count++) {
+    await sleep(100);
+    socket.write('x');
+  }
+  await waitFor(() => answer.includes('200 OK') && answer.endsWith('xxxxxxxxxxxx'));
+  socket.destroy();
 });
 
 test('a client that floods the WebSocket is closed, and what a page sends is not', async () => {

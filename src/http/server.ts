@@ -28,12 +28,19 @@ export interface HttpOptions extends AuthOptions {
   readonly allowPaths: readonly string[];
   /** Host names besides those of a home network that may name this server while it has no password. */
   readonly hosts: readonly string[];
+  /** Within which the head of a request must have come. */
+  readonly headTimeoutMs?: number;
   /** Folder of the web page. */
   readonly webRoot: string;
 }
 
 /** Requests that one connection may have under way. Browsers send the next one when the last is answered. */
 const MAX_PIPELINED = 64;
+/** Within which the head of a request must have come. */
+const HEAD_TIMEOUT_MS = 15_000;
+/** So long what is left of a body that nobody wants is still taken: closed at once, the client may miss the answer. */
+const UNREAD_BODY_MS = 1_000;
+const MAX_CONNECTIONS = 2_000;
 /** A failure that repeats is told once in this time. */
 const REPEAT_MS = 10_000;
 
@@ -98,6 +105,12 @@ export class HttpServer implements Routes {
     });
   }
 
+  /** Node's own limits: none for a body, which may be a camera's and go on for months; who reads it looks after it. */
+  get #timing() {
+    const headersTimeout = this.#options.headTimeoutMs ?? HEAD_TIMEOUT_MS;
+    return { headersTimeout, requestTimeout: 0, connectionsCheckingInterval: Math.ceil(headersTimeout / 5) };
+  }
+
   message(message: WsMessage): void {
     this.#sockets.add(message);
   }
@@ -105,14 +118,19 @@ export class HttpServer implements Routes {
   async listen(): Promise<void> {
     await this.#app.ready();
     const { listen, tlsListen, unixListen } = this.#options;
-    if (listen !== '') await this.#open(http.createServer(), parseListen(listen), 'listen');
+    const timing = this.#timing;
+    if (listen !== '') await this.#open(http.createServer(timing), parseListen(listen), 'listen');
     if (tlsListen !== '') {
       const { tlsCert, tlsKey } = this.#options;
-      await this.#open(https.createServer({ cert: tlsCert, key: tlsKey }), parseListen(tlsListen), 'tls_listen');
+      await this.#open(
+        https.createServer({ ...timing, cert: tlsCert, key: tlsKey }),
+        parseListen(tlsListen),
+        'tls_listen',
+      );
     }
     if (unixListen !== '') {
       await removeDeadSocket(unixListen);
-      await this.#open(http.createServer(), { path: unixListen }, 'unix_listen');
+      await this.#open(http.createServer(timing), { path: unixListen }, 'unix_listen');
     }
   }
 
@@ -132,6 +150,7 @@ export class HttpServer implements Routes {
         refuse(socket, '400 Bad Request');
       }
     });
+    server.maxConnections = MAX_CONNECTIONS;
     server.on('connection', (socket) => {
       this.#connections.add(socket);
       socket.once('close', () => this.#connections.delete(socket));
@@ -176,6 +195,13 @@ export class HttpServer implements Routes {
       return false;
     }
     this.#underWay.set(socket, count);
+    // Node reads on what was sent to a handler that wanted none of it, also when it has no end.
+    response.once('finish', () => {
+      if (request.complete) return;
+      setTimeout(() => {
+        if (!request.complete) socket.destroy();
+      }, UNREAD_BODY_MS).unref();
+    });
     response.once('close', () => this.#underWay.set(socket, (this.#underWay.get(socket) ?? 1) - 1));
     return true;
   }
