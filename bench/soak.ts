@@ -1,6 +1,7 @@
 /**
  * `npm run soak [-- --minutes 30]`: four cameras that drop and come back, viewers of every kind that come and go, some
- * of which stop reading. Prints memory and open files as it goes, and fails when something grew.
+ * of which stop reading, and stills. Prints memory and open files as it goes, and fails when something grew, when the
+ * server ended, when hardly anybody saw a picture, or when anything is left of the viewers at the end.
  */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +20,8 @@ const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(
 /** How much more the last third may hold than the middle third. */
 const GROWTH_LIMIT = 1.1;
 const GROWTH_SLACK_MB = 8;
+/** Cameras are away for a twentieth of the time, and a group that comes or stays then may fail. */
+const FAILED_LIMIT = 0.3;
 
 function openFiles(root: number): number {
   let count = 0;
@@ -43,10 +46,12 @@ async function unreliableCamera(port: number, signal: AbortSignal): Promise<void
   }
 }
 
-/** Viewers of a kind come in groups and leave together. */
-async function visitors(server: BenchServer, kind: string, url: string, signal: AbortSignal): Promise<void> {
+const seen = { groups: 0, failed: 0, stills: 0, noStill: 0 };
+
+/** Viewers of a kind come in groups and leave together. A group that finds its camera away comes again. */
+async function visitors(kind: string, url: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const count = 1 + Math.floor(Math.random() * 10);
+    const count = 1 + Math.floor(Math.random() * (kind === 'webrtc' ? 4 : 10));
     await using group = new Program(process.execPath, [here('load.ts'), kind, url, String(count), '600']);
     if (Math.random() < 0.3) {
       // Some stop reading for a while, as a suspended laptop does.
@@ -56,8 +61,30 @@ async function visitors(server: BenchServer, kind: string, url: string, signal: 
       group.child.kill('SIGCONT');
     }
     await wait(3_000 + Math.random() * 15_000);
+    seen.groups++;
+    if (group.child.exitCode !== null) seen.failed++;
   }
-  void server;
+}
+
+async function stills(url: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const response = await fetch(url).catch(() => undefined);
+    const bytes = (await response?.arrayBuffer().catch(() => undefined))?.byteLength ?? 0;
+    if (response?.status === 200 && bytes > 0) seen.stills++;
+    else seen.noStill++;
+    await wait(Math.random() * 2_000);
+  }
+}
+
+/** Consumers of all streams as the API tells them; NaN when it doesn't answer. */
+async function consumers(api: string): Promise<number> {
+  try {
+    // Checked border: what our own API documents.
+    const streams = (await (await fetch(`${api}/api/streams`)).json()) as Record<string, { consumers?: unknown[] }>;
+    return Object.values(streams).reduce((sum, stream) => sum + (stream.consumers?.length ?? 0), 0);
+  } catch {
+    return Number.NaN;
+  }
 }
 
 // Made once, before the cameras want it.
@@ -66,11 +93,14 @@ const stop = new AbortController();
 const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
 const cameras = ports.map((port) => unreliableCamera(port, stop.signal));
 const streams = Object.fromEntries(ports.map((port, index) => [`cam${index}`, `rtsp://127.0.0.1:${port}/main`]));
-await using server = await BenchServer.start(streams, ['cam0', 'cam1']);
+const held = ['cam0', 'cam1'];
+await using server = await BenchServer.start(streams, held);
 const groups = [0, 1, 2, 3].flatMap((index) => [
-  visitors(server, 'rtsp', server.rtsp(`cam${index}`), stop.signal),
-  visitors(server, 'mse', `${server.api.replace('http', 'ws')}/api/ws?src=cam${index}`, stop.signal),
-  visitors(server, 'hls', `${server.api}/api/stream.m3u8?src=cam${index}`, stop.signal),
+  visitors('rtsp', server.rtsp(`cam${index}`), stop.signal),
+  visitors('mse', `${server.api.replace('http', 'ws')}/api/ws?src=cam${index}`, stop.signal),
+  visitors('hls', `${server.api}/api/stream.m3u8?src=cam${index}`, stop.signal),
+  visitors('webrtc', `${server.api}/api/webrtc?src=cam${index}`, stop.signal),
+  stills(`${server.api}/api/frame.jpeg?src=cam${index}`, stop.signal),
 ]);
 
 const samples: { mb: number; files: number }[] = [];
@@ -95,8 +125,25 @@ const grown = (pick: (sample: { mb: number; files: number }) => number): [number
 const [middleMb, lastMb] = grown((sample) => sample.mb);
 const [middleFiles, lastFiles] = grown((sample) => sample.files);
 console.log(`memory ${middleMb.toFixed(0)} → ${lastMb.toFixed(0)} MB, open files ${middleFiles} → ${lastFiles}`);
-const bad = lastMb > middleMb * GROWTH_LIMIT + GROWTH_SLACK_MB || lastFiles > middleFiles * 1.5 + 20;
-console.log(bad ? 'something grows' : 'nothing grows');
-await Promise.allSettled([...cameras, ...groups]);
+await Promise.allSettled([...groups]);
+// A WebRTC viewer that went without a word is missed after half a minute.
+let left = await consumers(server.api);
+for (let tries = 0; tries < 60 && left !== held.length; tries++) {
+  await wait(1_000);
+  left = await consumers(server.api);
+}
+await Promise.allSettled(cameras);
+console.log(
+  `${seen.groups} groups of viewers, ${seen.failed} of them without a picture or cut off; ${seen.stills} stills, ${seen.noStill} refused; ${left} consumers left`,
+);
+const problems = [
+  lastMb > middleMb * GROWTH_LIMIT + GROWTH_SLACK_MB ? 'memory grows' : '',
+  lastFiles > middleFiles * 1.5 + 20 ? 'open files grow' : '',
+  server.program.child.exitCode !== null ? 'the server ended' : '',
+  seen.failed > seen.groups * FAILED_LIMIT ? 'too many groups saw nothing' : '',
+  seen.noStill > seen.stills * FAILED_LIMIT ? 'too many stills were refused' : '',
+  left !== held.length ? 'viewers are left over' : '',
+].filter((problem) => problem !== '');
+console.log(problems.length > 0 ? problems.join(', ') : 'nothing grows');
 await server[Symbol.asyncDispose]();
-process.exit(bad ? 1 : 0);
+process.exit(problems.length > 0 ? 1 : 0);
