@@ -115,7 +115,7 @@ window.report = async (index) => {
     messages,
   };
 };
-window.publish = async (dst) => {
+window.publish = async (dst, withSsrcs) => {
   const canvas = document.createElement('canvas');
   canvas.width = 640;
   canvas.height = 360;
@@ -137,7 +137,8 @@ window.publish = async (dst) => {
   for (const track of media.getTracks()) pc.addTransceiver(track, { direction: 'sendonly' });
   await pc.setLocalDescription(await pc.createOffer());
   const response = await fetch('/api/webrtc?dst=' + dst, {
-    method: 'POST', headers: { 'content-type': 'application/sdp' }, body: pc.localDescription.sdp,
+    method: 'POST', headers: { 'content-type': 'application/sdp' },
+    body: withSsrcs ? pc.localDescription.sdp : pc.localDescription.sdp.replace(/a=ssrc.*\\r\\n/g, ''),
   });
   await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
   return { status: response.status, location: response.headers.get('location') };
@@ -190,8 +191,9 @@ export class WebrtcPage {
   report(viewer: number): Promise<ViewerReport> {
     return this.#call('report', viewer);
   }
-  publish(dst: string): Promise<{ status: number; location: string | null }> {
-    return this.#call('publish', dst);
+  /** Publishes picture and sound by WHIP; without `ssrcs` its offer names none, as those of other programs. */
+  publish(dst: string, { ssrcs = true } = {}): Promise<{ status: number; location: string | null }> {
+    return this.#call('publish', dst, ssrcs);
   }
 
   #call<T>(name: string, ...args: readonly unknown[]): Promise<T> {

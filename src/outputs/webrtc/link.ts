@@ -21,6 +21,7 @@ export interface PeerMedia {
   readonly feedback: readonly string[];
   /** `send`: our SSRC and the track that is fed into it; `receive`: theirs. */
   readonly direction: 'send' | 'receive';
+  /** 0: theirs is not known before its first packet. */
   readonly ssrc: number;
   readonly trackId: number;
 }

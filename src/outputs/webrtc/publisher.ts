@@ -55,9 +55,8 @@ export async function openPublisher(service: WebrtcService, request: PublishRequ
   const answered = offer.media.map((offered): AnsweredMedia | null => {
     const kind = mediaKind(offered);
     const sends = offered.direction === 'sendonly' || offered.direction === 'sendrecv';
-    const ssrc = offered.ssrcs[0];
     // One of each kind; more would be other cameras.
-    if (kind === null || !sends || ssrc === undefined || tracks.some((track) => track.media.kind === kind)) return null;
+    if (kind === null || !sends || tracks.some((track) => track.media.kind === kind)) return null;
     const choice = offeredCodecs(offered)[0];
     const codec = choice === undefined ? null : choosePayload(offered, choice, null);
     if (choice === undefined || codec === null) return null;
@@ -75,7 +74,8 @@ export async function openPublisher(service: WebrtcService, request: PublishRequ
         fmtp: codec.fmtp,
         feedback: codec.feedback.filter((one) => one === 'nack' || one === 'nack pli'),
         direction: 'receive',
-        ssrc,
+        // An offer need not name its SSRCs (RFC 8829 §5.2.1 asks for none): then the first packet tells.
+        ssrc: offered.ssrcs[0] ?? 0,
         trackId: tracks.length,
       },
     });

@@ -222,6 +222,16 @@ describe('WebRTC in Chromium', { timeout: 120_000 }, () => {
     await page.page.close();
   });
 
+  test('a publisher whose offer names no SSRCs is seen and heard', async () => {
+    const page = await openPage(app);
+    const { status } = await page.publish('push', { ssrcs: false });
+    assert.equal(status, 201);
+    assert.doesNotMatch(app.app.hub.require('push').producers[0]?.description?.sdp ?? 'a=ssrc', /a=ssrc/);
+    const report = await watches(page, await page.whep('push', ['video', 'audio']));
+    assert.deepEqual(report.codecs, ['video/H264', 'audio/opus']);
+    await page.page.close();
+  });
+
   test('when the WebRTC process is killed, its viewers are closed and can come back at once', async () => {
     const page = await openPage(app);
     await watches(page, await page.whep('cam', ['video']));

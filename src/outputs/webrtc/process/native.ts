@@ -34,19 +34,25 @@ function toNative(server: IceServer): RtcConfig['iceServers'][number] | null {
   return { ...native, username: server.username, password: server.credential, relayType };
 }
 
-/** The offer as libdatachannel gets to see it: only the sections that are used, only the codec that was chosen. */
+/**
+ * The offer as libdatachannel gets to see it: only the sections that are used, only the codec that was chosen.
+ *
+ * All that is received shares the first such section: with several, libdatachannel tells packets apart by the SSRCs of
+ * the SDP alone and drops the others, but an offer need not name any (RFC 9143 §9.2). `WebrtcPeer` tells them apart.
+ */
 export function describeRemote(request: PeerRequest): string {
+  const received = request.media.filter((media) => media.direction === 'receive');
+  const described = request.media.filter((media) => media.direction === 'send' || media === received[0]);
   const lines = ['v=0', 'o=- 1 1 IN IP4 0.0.0.0', 's=-', 't=0 0'];
-  lines.push(`a=group:BUNDLE ${request.media.map((media) => media.mid).join(' ')}`);
+  lines.push(`a=group:BUNDLE ${described.map((media) => media.mid).join(' ')}`);
   lines.push(`a=ice-ufrag:${request.iceUfrag}`, `a=ice-pwd:${request.icePwd}`, 'a=ice-options:trickle');
   lines.push(`a=fingerprint:${request.fingerprint.algorithm} ${request.fingerprint.value}`, `a=setup:${request.setup}`);
-  for (const media of request.media) {
+  for (const media of described) {
     lines.push(`m=${media.kind} 9 UDP/TLS/RTP/SAVPF ${media.payloadType}`, 'c=IN IP4 0.0.0.0', `a=mid:${media.mid}`);
     lines.push(media.direction === 'send' ? 'a=recvonly' : 'a=sendonly', 'a=rtcp-mux');
     lines.push(`a=rtpmap:${media.payloadType} ${media.rtpmap}`);
     if (media.fmtp !== '') lines.push(`a=fmtp:${media.payloadType} ${media.fmtp}`);
     for (const feedback of media.feedback) lines.push(`a=rtcp-fb:${media.payloadType} ${feedback}`);
-    if (media.direction === 'receive') lines.push(`a=ssrc:${media.ssrc} cname:publisher`);
   }
   return `${lines.join('\r\n')}\r\n`;
 }

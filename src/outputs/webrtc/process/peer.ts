@@ -47,6 +47,7 @@ interface SendTrack {
 interface ReceiveTrack {
   /** Which m-line it is, counted from 0. */
   readonly media: number;
+  readonly payloadType: number;
   readonly receiver: Receiver;
 }
 
@@ -65,6 +66,8 @@ export class WebrtcPeer {
   readonly #firstMid: string;
   readonly #sends: SendTrack[] = [];
   readonly #receives: ReceiveTrack[] = [];
+  /** All that is received comes in by this one (see `describeRemote`). */
+  #incoming: Track | undefined;
   readonly #madeAtMs: number;
   #connected = false;
   #closed = false;
@@ -227,6 +230,10 @@ export class WebrtcPeer {
     index: number,
     logFor: (media: PeerMedia) => { log: PacketLog; clockRateHz: number },
   ): void {
+    if (media.direction === 'receive' && this.#incoming !== undefined) {
+      this.#addReceiver(media, index, this.#incoming);
+      return;
+    }
     const description =
       media.kind === 'video'
         ? new ndc.Video(media.mid, media.direction === 'send' ? 'SendOnly' : 'RecvOnly')
@@ -255,6 +262,20 @@ export class WebrtcPeer {
       track.onMessage((message) => this.#onRtcp(message));
       return;
     }
+    this.#incoming = track;
+    this.#addReceiver(media, index, track);
+    track.onMessage((message) => {
+      if (this.#closed) return;
+      try {
+        if (looksLikeRtcp(message, 0, message.length)) this.#onRtcp(message);
+        else if (message.length >= 12) this.#receiverOf(message)?.push(message, performance.now());
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+  }
+
+  #addReceiver(media: PeerMedia, index: number, track: Track): void {
     const receiver = new Receiver({
       ssrc: media.ssrc,
       ownSsrc: 1 + Math.floor(Math.random() * 0x7fffffff),
@@ -265,17 +286,18 @@ export class WebrtcPeer {
       },
       deliver: (packet) => this.#events.onRtp(index, packet),
     });
-    this.#receives.push({ media: index, receiver });
-    track.onMessage((message) => {
-      if (this.#closed) return;
-      try {
-        if (looksLikeRtcp(message, 0, message.length)) this.#onRtcp(message);
-        else if (message.length >= 12 && message.readUInt32BE(8) === media.ssrc)
-          receiver.push(message, performance.now());
-      } catch (error) {
-        this.#fail(error);
-      }
-    });
+    this.#receives.push({ media: index, payloadType: media.payloadType, receiver });
+  }
+
+  /**
+   * Whose packet it is: by the SSRC, or, before one is known, by the payload type, which within a BUNDLE group belongs
+   * to one m-line (RFC 9143 §9.2; the mid header extension is not accepted by our answer, so no packet has it).
+   */
+  #receiverOf(packet: Buffer): Receiver | undefined {
+    const ssrc = packet.readUInt32BE(8);
+    for (const { receiver } of this.#receives) if (receiver.ssrc === ssrc) return receiver;
+    const payloadType = packet.readUInt8(1) & 0x7f;
+    return this.#receives.find((one) => one.receiver.ssrc === 0 && one.payloadType === payloadType)?.receiver;
   }
 
   #onConnected(): void {

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { parseRtcp } from '../../../wire/rtp/index.ts';
 import { Receiver } from './receiver.ts';
 
-function setUp(video = true) {
+function setUp(video = true, ssrc = 7) {
   const delivered: number[] = [];
   const asked: number[][] = [];
   let keyframes = 0;
   let reports = 0;
   const receiver = new Receiver({
-    ssrc: 7,
+    ssrc,
     ownSsrc: 1,
     video,
     clockRateHz: 90_000,
@@ -81,6 +81,16 @@ test('a publisher gets reports once it sends, and key frames are asked for at mo
   assert.equal(reports(), 1);
   for (let nowMs = 1_000; nowMs < 2_000; nowMs += 10) receiver.wantKeyframe(nowMs);
   assert.equal(keyframes(), 2);
+});
+
+test('a publisher whose SSRC is learnt from its first packet is asked for a key frame as soon as it is known', () => {
+  const { receiver, push, keyframes } = setUp(true, 0);
+  receiver.wantKeyframe(0);
+  receiver.poll(10);
+  assert.deepEqual([receiver.ssrc, keyframes()], [0, 0]);
+  push(1, 20);
+  receiver.poll(30);
+  assert.deepEqual([receiver.ssrc, keyframes()], [7, 1]);
 });
 
 test('numbers that jump about cost no more than the limit', () => {

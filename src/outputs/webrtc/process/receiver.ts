@@ -9,6 +9,7 @@ const MAX_HELD = 512;
 const PLI_EVERY_MS = 500;
 
 export interface ReceiverOptions {
+  /** 0: not known before the first packet. */
   readonly ssrc: number;
   readonly ownSsrc: number;
   readonly video: boolean;
@@ -26,6 +27,7 @@ export class Receiver {
   readonly #held = new Map<number, Buffer>();
   /** Unwrapped number of the packet that is handed on next; NaN before the first. */
   #next = Number.NaN;
+  #ssrc: number;
   #highest = 0;
   #waitingSinceMs = 0;
   #nackAtMs = 0;
@@ -34,16 +36,19 @@ export class Receiver {
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
+    this.#ssrc = options.ssrc;
     this.#stats = new ReceiverStats(options.clockRateHz);
   }
 
+  /** 0 while it is not known. */
   get ssrc(): number {
-    return this.#options.ssrc;
+    return this.#ssrc;
   }
 
   /** Takes an RTP packet; its bytes belong to the receiver from here on. */
   push(packet: Buffer, nowMs: number): void {
     if (packet.length < 12) return;
+    if (this.#ssrc === 0) this.#ssrc = packet.readUInt32BE(8);
     const sequence = packet.readUInt16BE(2);
     if (Number.isNaN(this.#next)) {
       this.#next = sequence;
@@ -81,16 +86,16 @@ export class Receiver {
     for (let at = this.#next; at < this.#highest && missing.length < MAX_NACKED; at++) {
       if (!this.#held.has(at)) missing.push(at & 0xffff);
     }
-    this.#options.send(writeNack(this.#options.ownSsrc, this.#options.ssrc, missing));
+    this.#options.send(writeNack(this.#options.ownSsrc, this.#ssrc, missing));
   }
 
-  /** Asks for a key frame, at most twice a second. */
+  /** Asks for a key frame, at most twice a second; once it is known whom to ask. */
   wantKeyframe(nowMs: number): void {
     if (!this.#options.video) return;
-    this.#pliWanted = nowMs - this.#pliAtMs < PLI_EVERY_MS;
+    this.#pliWanted = this.#ssrc === 0 || nowMs - this.#pliAtMs < PLI_EVERY_MS;
     if (this.#pliWanted) return;
     this.#pliAtMs = nowMs;
-    this.#options.send(writePli(this.#options.ownSsrc, this.#options.ssrc));
+    this.#options.send(writePli(this.#options.ownSsrc, this.#ssrc));
   }
 
   onSenderReport(ntpMiddle: number, nowMs: number): void {
