@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ownerPolicy } from './access/policy.ts';
-import type { Cameras, Env, OutputModule, StillDecoder } from './core/contracts.ts';
+import type { AccessPolicy, Cameras, Env, OutputModule, StillDecoder } from './core/contracts.ts';
 import { describeError, HearthcamError } from './core/errors.ts';
 import { Hub, type HubOptions } from './core/hub.ts';
 import type { Log } from './core/log.ts';
@@ -34,6 +34,8 @@ export interface AppOptions {
   readonly sources?: readonly SourceModule[];
   /** Decodes stills in a process of its own. */
   readonly createStills: (log: Log, scope: Scope) => StillDecoder;
+  /** Absent: whoever is authenticated may do everything. */
+  readonly access?: AccessPolicy;
   readonly webRoot: string;
   readonly product: string;
 }
@@ -52,7 +54,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const { config, log } = options;
   const scope = new Scope('hearthcam');
   try {
-    const access = ownerPolicy();
+    const access = options.access ?? ownerPolicy();
     let cameras = config.cameras;
     const known = createSources(
       () => hub,

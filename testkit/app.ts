@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { type App, type AppConfig, startApp } from '../src/app.ts';
-import type { OutputModule, StillDecoder } from '../src/core/contracts.ts';
+import type { AccessPolicy, OutputModule, StillDecoder } from '../src/core/contracts.ts';
 import { HearthcamError } from '../src/core/errors.ts';
 import type { SourceModule } from '../src/core/source.ts';
 import { outputs as allOutputs } from '../src/modules.ts';
@@ -22,6 +22,7 @@ export interface TestAppOptions {
   /** Default: all of `modules.ts`. */
   readonly outputs?: readonly OutputModule[];
   readonly stills?: StillDecoder;
+  readonly access?: AccessPolicy;
 }
 
 export interface TestApp extends AsyncDisposable {
@@ -76,6 +77,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     log,
     outputs,
     ...(options.sources === undefined ? {} : { sources: options.sources }),
+    ...(options.access === undefined ? {} : { access: options.access }),
     createStills: () => options.stills ?? noStills,
     webRoot: fileURLToPath(new URL('../dist/web', import.meta.url)),
     product: 'hearthcam/test',

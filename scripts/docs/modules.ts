@@ -39,7 +39,7 @@ ${table(
 )}
 ## Routes and messages
 
-What each module answers, and the right that it takes. Until there are users, whoever is authenticated has all rights. RTSP has a port of its own (\`rtsp.listen\`): watching takes \`view\`, publishing \`configure\`. Publishing by WebRTC takes \`control\` besides.
+What each module answers, and the right that it takes. Until there are users, whoever is authenticated has all rights. RTSP has a port of its own (\`rtsp.listen\`): watching takes \`view\`. Publishing takes \`configure\` whatever the way: RTSP, \`POST /api/stream…?dst=\`, WHIP or WebSocket.
 
 ${table(['Module', 'Path or WebSocket message', 'Methods', 'Right'], rows)}`;
   } finally {

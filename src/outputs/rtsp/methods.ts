@@ -1,6 +1,7 @@
 import type { Right } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
+import { PUBLISH_RIGHT } from '../../core/publish-right.ts';
 import type { Consumer, Stream } from '../../core/stream.ts';
 import { formatTransport, parseTransport, type RtspRequest, type RtspTransport } from '../../wire/rtsp/index.ts';
 import type { RtspConnection } from './connection.ts';
@@ -25,8 +26,8 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['TEARDOWN', { right: 'view', run: teardown }],
   ['GET_PARAMETER', { right: 'view', run: keepAlive }],
   ['SET_PARAMETER', { right: 'view', run: keepAlive }],
-  ['ANNOUNCE', { right: 'configure', run: announce }],
-  ['RECORD', { right: 'configure', run: record }],
+  ['ANNOUNCE', { right: PUBLISH_RIGHT, run: announce }],
+  ['RECORD', { right: PUBLISH_RIGHT, run: record }],
 ]);
 export const PUBLIC = [...METHODS.keys()].join(', ');
 

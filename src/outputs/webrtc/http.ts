@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Env, Peer } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { readBody } from '../../core/http-body.ts';
+import { requirePublishRight } from '../../core/publish-right.ts';
 import { isLoopback } from './local.ts';
 import { openPublisher, type Publisher } from './publisher.ts';
 import { MAX_SDP_BYTES } from './sdp/offer.ts';
@@ -86,7 +87,7 @@ export class WebrtcRoutes {
   }
 
   async #publish(request: FastifyRequest, reply: FastifyReply, peer: Peer, dst: string): Promise<unknown> {
-    this.#requireControl(peer, dst);
+    requirePublishRight(this.#env.access, peer, dst);
     const stream = this.#env.hub.require(dst);
     const exchange = await readExchange(request);
     try {
@@ -114,16 +115,11 @@ export class WebrtcRoutes {
 
   #end(reply: FastifyReply, peer: Peer, id: string): unknown {
     if (id === '') throw new HearthcamError('http.query', 'id is missing', { status: 400 });
-    this.#requireControl(peer, undefined);
+    requirePublishRight(this.#env.access, peer);
     const publisher = this.#publishers.get(id);
     if (publisher === undefined) throw new HearthcamError('webrtc.unknown', 'session not found', { status: 404 });
     publisher.close();
     return reply.code(200).send('');
-  }
-
-  #requireControl(peer: Peer, streamName: string | undefined): void {
-    if (this.#env.access.allows(peer, 'control', streamName)) return;
-    throw new HearthcamError('access.denied', 'publishing needs the right to control', { status: 403 });
   }
 }
 

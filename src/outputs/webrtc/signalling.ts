@@ -1,5 +1,6 @@
 import type { Env, WsSession } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
+import { requirePublishRight } from '../../core/publish-right.ts';
 import type { IceServer } from './link.ts';
 import { isLoopback } from './local.ts';
 import { openPublisher } from './publisher.ts';
@@ -100,9 +101,7 @@ export class WebrtcMessages {
         signal: session.scope.signal,
       });
     }
-    if (!access.allows(session.peer, 'control', dst)) {
-      throw new HearthcamError('access.denied', 'publishing needs the right to control', { status: 403 });
-    }
+    requirePublishRight(access, session.peer, dst);
     return openPublisher(this.#service, { ...request, stream: hub.require(dst) });
   }
 

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Env, OutputModule } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
+import { PUBLISH_RIGHT } from '../../core/publish-right.ts';
 import { parseSourceSpec, type SourceModule } from '../../core/source.ts';
 import { Body } from './body.ts';
 import { readBody } from './fetch.ts';
@@ -20,7 +21,7 @@ export const httpIngest: OutputModule = {
       env.routes.route({
         methods: ['POST'],
         path,
-        right: 'configure',
+        right: PUBLISH_RIGHT,
         handler: (request, reply) => ingest(env, request, reply),
       });
     }
