@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import type { WebrtcConfig } from './config.ts';
+import { parseCandidateAddress, type WebrtcConfig } from './config.ts';
 import { type Candidate, formatCandidate, makeCandidate, parseCandidate } from './sdp/candidate.ts';
 
 /** A name's address is asked for again after so long; home connections get a new one at night. */
@@ -60,21 +60,21 @@ export class CandidatePolicy {
     return found.map(formatCandidate);
   }
 
-  /** Ports of `stun:8555` entries: the public address is told with them instead of the one that STUN saw. */
-  get stunPorts(): number[] {
+  /**
+   * Ports of `stun:8555` entries: the public address is told with them instead of the one that STUN saw.
+   * @param port UDP port of the transport
+   */
+  stunPorts(port: number): number[] {
     return (this.#config.candidates ?? []).flatMap((text) => {
-      const port = Number(/^stun:(\d{1,5})$/.exec(text)?.[1] ?? Number.NaN);
-      return port > 0 && port <= 65_535 ? [port] : [];
+      const address = parseCandidateAddress(text);
+      return address?.host === 'stun' ? [address.port ?? port] : [];
     });
   }
 
   async #resolve(text: string, defaultPort: number): Promise<{ address: string; port: number } | null> {
-    if (/^stun:/.test(text)) return null;
-    const match = /^(\[[0-9a-f:]+\]|[^:]+|[0-9a-f:]{3,}?)(?::(\d{1,5}))?(?:\/udp)?$/i.exec(text.trim());
-    if (match?.[1] === undefined) return null;
-    const host = match[1].replace(/^\[|\]$/g, '');
-    const port = Number(match[2] ?? defaultPort);
-    if (port > 65_535) return null;
+    const parsed = parseCandidateAddress(text);
+    if (parsed === null || parsed.host === 'stun') return null;
+    const { host, port = defaultPort } = parsed;
     if (isIP(host) !== 0) return { address: host, port };
     const known = this.#resolved.get(host);
     if (known !== undefined && performance.now() - known.atMs < LOOKUP_FRESH_MS)

@@ -12,7 +12,9 @@ export const webrtcConfig = z
     candidates: z
       .array(z.string())
       .nullish()
-      .describe('further addresses under which viewers reach this server: "192.0.2.1:8555", "host:8555", "stun:8555"'),
+      .describe(
+        'further addresses under which viewers reach this server: "192.0.2.1:8555", "host:8555", "stun:8555" (the public address, asked of a STUN server); without a port that of listen',
+      ),
     ice_servers: z
       .array(
         z.looseObject({
@@ -22,7 +24,9 @@ export const webrtcConfig = z
         }),
       )
       .nullish()
-      .describe('STUN and TURN servers; none are asked unless they are listed here'),
+      .describe(
+        'STUN servers (they tell the public address) and TURN servers (they relay; UDP only). None are asked unless listed. With a TURN server and no candidates each viewer has a UDP port of its own; with candidates TURN servers are not used',
+      ),
     filters: z
       .looseObject({
         candidates: z.array(z.string()).nullish(),
@@ -71,12 +75,53 @@ export function configuredIceServers(config: WebrtcConfig): IceServer[] {
   );
 }
 
+/** One of `webrtc.candidates`: an address or name, or the public address as a STUN server sees it. */
+export interface CandidateAddress {
+  /** `stun`: the public address. */
+  readonly host: string;
+  /** Undefined: the port of `webrtc.listen`. */
+  readonly port: number | undefined;
+}
+
+/** `192.0.2.1:8555`, `[2001:db8::1]:8555`, `2001:db8::1`, `host`, `stun:8555`. Null when it is nothing of the kind. */
+export function parseCandidateAddress(text: string): CandidateAddress | null {
+  const trimmed = text.trim();
+  if (isIP(trimmed) === 6) return { host: trimmed, port: undefined };
+  const match = /^(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?(?:\/udp)?$/i.exec(trimmed);
+  const host = match?.[1] ?? match?.[2];
+  if (match === null || host === undefined || (match[1] !== undefined && isIP(host) !== 6)) return null;
+  const port = match[3] === undefined ? undefined : Number(match[3]);
+  return port !== undefined && (port < 1 || port > 65_535) ? null : { host, port };
+}
+
+/** A TURN server that libjuice can use: over UDP. */
+export function isUsableRelay(url: string): boolean {
+  return /^turn:/i.test(url) && !/[?&]transport=tcp/i.test(url);
+}
+
+/**
+ * Whether relays are used: libjuice can't where all peers share one port, so each peer then has its own. Candidates
+ * that are configured name the one port that was opened for viewers from outside, and are the better way in.
+ */
+export function usesRelay(config: WebrtcConfig): boolean {
+  return (config.candidates ?? []).length === 0 && configuredIceServers(config).some(({ url }) => isUsableRelay(url));
+}
+
+/** What is as good as another value that the owner wrote: told, but nothing has to be done. */
+export function describeTaken(config: WebrtcConfig): string[] {
+  const listen = parseListen(config.listen);
+  if (listen?.tcpOnly !== true) return [];
+  return [`webrtc.listen: "${config.listen}" is taken as UDP port ${listen.port}, as media goes by UDP; nothing to do`];
+}
+
 /** Keys that are set but have no effect here, one sentence each. */
 export function describeUnsupported(config: WebrtcConfig): string[] {
   const told: string[] = [];
   const filters = config.filters ?? {};
-  if (parseListen(config.listen)?.tcpOnly === true) {
-    told.push('webrtc.listen: media over TCP is not supported; UDP is used on the same port');
+  for (const text of config.candidates ?? []) {
+    if (parseCandidateAddress(text) !== null) continue;
+    const what = text.endsWith('/tcp') ? 'media over TCP is not supported' : 'expected host:port or stun:port';
+    told.push(`webrtc.candidates: "${text}" is left out: ${what}`);
   }
   if (filters.udp_ports != null) told.push('webrtc.filters.udp_ports: all viewers use the port of webrtc.listen');
   if (filters.networks != null && !filters.networks.some((network) => network.startsWith('udp'))) {
@@ -84,10 +129,11 @@ export function describeUnsupported(config: WebrtcConfig): string[] {
   }
   for (const server of configuredIceServers(config)) {
     if (!/^(stun|turns?):/i.test(server.url)) told.push(`webrtc.ice_servers: "${server.url}" is no stun: or turn: URL`);
-    else if (/^turn/i.test(server.url)) {
-      // libjuice: "TURN servers are not supported in mux mode", which is what puts all viewers on one port.
+    else if (/^turns?:/i.test(server.url) && !isUsableRelay(server.url)) {
+      told.push(`webrtc.ice_servers: "${server.url}" is not used: only TURN over UDP is supported`);
+    } else if (/^turn:/i.test(server.url) && !usesRelay(config)) {
       told.push(
-        `webrtc.ice_servers: "${server.url}" is of no use to the server; viewers may relay through it themselves`,
+        `webrtc.ice_servers: "${server.url}" is not used, as webrtc.candidates say how viewers get in; remove those to relay`,
       );
     }
   }

@@ -46,10 +46,12 @@ export interface PeerRequest {
 }
 
 export interface TransportConfig {
-  /** UDP port for all peers; 0 = any free one. */
+  /** UDP port for all peers; 0 = any free one. Without effect when each has its own. */
   readonly port: number;
   /** '' = all addresses. */
   readonly bindAddress: string;
+  /** Each peer has a UDP port of its own: what a relay (TURN) needs. */
+  readonly ownPorts: boolean;
 }
 
 /** Server → process. */
@@ -159,7 +161,12 @@ export function parseDown(header: unknown, payload: Buffer): DownMessage {
   const id = (name: string): number => fields.integer(name, 0, MAX_ID);
   switch (type) {
     case 'config':
-      return { type, port: fields.integer('port', 0, 65_535), bindAddress: fields.text('bindAddress') };
+      return {
+        type,
+        port: fields.integer('port', 0, 65_535),
+        bindAddress: fields.text('bindAddress'),
+        ownPorts: fields.flag('ownPorts'),
+      };
     case 'format':
       return { type, feed: id('feed'), track: id('track'), format: unpackFormat(object(header, 'format')) };
     case 'unit':

@@ -1,5 +1,5 @@
 import type { OutputModule } from '../../core/contracts.ts';
-import { describeUnsupported, type WebrtcConfig, webrtcConfig } from './config.ts';
+import { describeTaken, describeUnsupported, type WebrtcConfig, webrtcConfig } from './config.ts';
 import { WebrtcRoutes } from './http.ts';
 import { WebrtcService } from './service.ts';
 import { WebrtcMessages } from './signalling.ts';
@@ -9,6 +9,7 @@ export const webrtcOutput: OutputModule<WebrtcConfig> = {
   name: 'webrtc',
   config: { key: 'webrtc', schema: webrtcConfig },
   start(env, config, scope) {
+    for (const told of describeTaken(config)) env.log.info(told);
     for (const told of describeUnsupported(config)) env.log.warn(told);
     const service = new WebrtcService(config, env.log, scope);
     new WebrtcRoutes(env, service).mount();

@@ -4,7 +4,7 @@ import type { TrackFormat } from '../../core/media.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
 import { CandidatePolicy } from './candidates.ts';
-import { configuredIceServers, parseListen, type WebrtcConfig } from './config.ts';
+import { configuredIceServers, parseListen, usesRelay, type WebrtcConfig } from './config.ts';
 import { Feed, hasReordering, reorderingError } from './feed.ts';
 import type { IceServer, PeerRequest, UpMessage } from './link.ts';
 import type { LocalTransport } from './sdp/answer.ts';
@@ -48,6 +48,8 @@ export interface PeerHandle {
 
 interface Entry {
   readonly link: ProcessLink;
+  /** UDP port that all peers share. */
+  readonly port: number;
   readonly stream: Stream | null;
   readonly listener: PeerListener;
   readonly release: () => void;
@@ -66,6 +68,8 @@ export class WebrtcService {
   readonly #iceServers: readonly IceServer[];
   readonly #loopback: boolean;
   readonly #bindAddress: string;
+  /** Relays are in use, and each peer has a port of its own. */
+  readonly #relays: boolean;
   readonly #peers = new Map<number, Entry>();
   readonly #feeds = new Map<ProcessLink, Map<Stream, { feed: Feed; users: number }>>();
   readonly #reordering = new WeakSet<TrackFormat>();
@@ -83,11 +87,16 @@ export class WebrtcService {
     this.#iceServers = configuredIceServers(config);
     this.#loopback = config.filters?.loopback === true;
     this.#bindAddress = listen.bindAddress;
+    this.#relays = usesRelay(config);
     this.supervisor = new Supervisor(
       {
         log,
         scope,
-        config: { port: listen.port, bindAddress: listen.bindAddress },
+        config: {
+          port: this.#relays ? 0 : listen.port,
+          bindAddress: listen.bindAddress,
+          ownPorts: this.#relays,
+        },
         onDeath: (reason) => this.#onDeath(reason),
         ...options,
       },
@@ -110,7 +119,7 @@ export class WebrtcService {
 
   /**
    * Makes a connection in the WebRTC process.
-   * @param iceServers besides the configured ones
+   * @param iceServers TURN servers besides the configured ones, used only together with such
    * @param local the other side is on this machine
    * @param stream whose tracks are sent; null for a publisher
    * @throws HearthcamError 503 when there are too many or the process can't be started, 500 when it refuses
@@ -134,6 +143,7 @@ export class WebrtcService {
     let done = false;
     const entry: Entry = {
       link,
+      port,
       stream: options.stream,
       listener,
       release: () => {
@@ -156,7 +166,7 @@ export class WebrtcService {
         peer: id,
         feed: releaseFeed?.id ?? 0,
         candidates: usable(options.candidates),
-        iceServers: [...this.#iceServers, ...options.iceServers].slice(0, 10),
+        iceServers: [...this.#iceServers, ...(this.#relays ? options.iceServers : [])].slice(0, 10),
       },
     });
     const timer = setTimeout(() => {
@@ -165,7 +175,9 @@ export class WebrtcService {
     try {
       // Loopback binding has its own candidate already; otherwise 127.0.0.1 is told to viewers on this machine.
       const loopback = this.#bindAddress === '' && (this.#loopback || options.local);
-      const [answer, extra] = await Promise.all([entry.answer.promise, this.policy.extra(port, loopback)]);
+      const [answer, extra] = this.#relays
+        ? await withOwnPort(entry.answer.promise, (own) => this.policy.extra(own, loopback))
+        : await Promise.all([entry.answer.promise, this.policy.extra(port, loopback)]);
       // Some may have come as events already.
       const lines = new Set([...this.policy.filter(answer.candidates), ...extra, ...entry.candidates]);
       entry.candidates.splice(0, entry.candidates.length, ...lines);
@@ -293,7 +305,7 @@ export class WebrtcService {
     if (candidate === null) return;
     const lines = this.policy.filter([line]);
     if (candidate.type === 'srflx') {
-      this.policy.stunPorts.forEach((port, index) => {
+      this.policy.stunPorts(entry.port).forEach((port, index) => {
         lines.push(formatCandidate(makeCandidate(candidate.address, port, 'srflx', 3_000 + index)));
       });
     }
@@ -334,6 +346,16 @@ export class WebrtcService {
     }
     for (const link of [...this.#feeds.keys()]) if (link.over) this.#feeds.delete(link);
   }
+}
+
+/** Further candidates of a peer that has a port of its own: it is that of the host candidates in its answer. */
+async function withOwnPort(
+  answering: Entry['answer']['promise'],
+  extra: (port: number) => Promise<string[]>,
+): Promise<[Awaited<Entry['answer']['promise']>, string[]]> {
+  const answer = await answering;
+  const port = answer.candidates.flatMap((line) => parseCandidate(line) ?? []).find((one) => one.type === 'host')?.port;
+  return [answer, port === undefined ? [] : await extra(port)];
 }
 
 function refused(reason: string): HearthcamError {

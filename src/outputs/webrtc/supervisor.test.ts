@@ -6,7 +6,7 @@ import { describeError, HearthcamError } from '../../core/errors.ts';
 import { Scope } from '../../core/scope.ts';
 import { Supervisor } from './supervisor.ts';
 
-const config = { port: 0, bindAddress: '127.0.0.1' };
+const config = { port: 0, bindAddress: '127.0.0.1', ownPorts: false };
 
 function setUp(options: { idleMs?: number; silentMs?: number } = {}) {
   const scope = new Scope('test');

@@ -39,7 +39,7 @@ async function begin(config: TransportConfig): Promise<void> {
   ndc.initLogger('Error', (_level, text) => send({ type: 'log', level: 'debug', text: text.slice(0, 500) }));
   // The first connection would wait for libdatachannel's threads and tables otherwise.
   ndc.preload();
-  transport = new Transport({ port, bindAddress: config.bindAddress }, send);
+  transport = new Transport({ ...config, port }, send);
   send({ type: 'ready', port });
 }
 

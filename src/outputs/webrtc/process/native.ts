@@ -10,9 +10,8 @@ export function rtcConfig(config: TransportConfig, iceServers: readonly IceServe
   return {
     iceServers: iceServers.flatMap((server) => toNative(server) ?? []),
     ...(config.bindAddress === '' ? {} : { bindAddress: config.bindAddress }),
-    portRangeBegin: config.port,
-    portRangeEnd: config.port,
-    enableIceUdpMux: true,
+    // libjuice: "TURN servers are not supported in mux mode", which is what puts all viewers on one port.
+    ...(config.ownPorts ? {} : { portRangeBegin: config.port, portRangeEnd: config.port, enableIceUdpMux: true }),
     disableAutoNegotiation: true,
     forceMediaTransport: true,
     mtu: MTU_BYTES,
