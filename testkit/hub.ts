@@ -1,9 +1,10 @@
+import type { Consumer } from '../src/core/consumer.ts';
 import { Hub } from '../src/core/hub.ts';
 import type { AccessUnit, MediaKind } from '../src/core/media.ts';
 import type { MediaWant } from '../src/core/negotiate.ts';
 import { DEFAULT_TIMING, type ProducerTiming } from '../src/core/producer.ts';
 import type { SourceModule } from '../src/core/source.ts';
-import type { Consumer, Stream } from '../src/core/stream.ts';
+import type { Stream } from '../src/core/stream.ts';
 import { MemoryLog } from './memory-log.ts';
 import { waitFor } from './wait.ts';
 

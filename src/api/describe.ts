@@ -1,7 +1,8 @@
+import type { Consumer } from '../core/consumer.ts';
 import { describeError } from '../core/errors.ts';
 import type { Track } from '../core/media.ts';
 import type { Producer } from '../core/producer.ts';
-import type { Consumer, Stream } from '../core/stream.ts';
+import type { Stream } from '../core/stream.ts';
 import { type CodecInfo, codecInfo, sourceMedia, wantMedia } from './codec-names.ts';
 
 /** The objects of `/api/streams` (compat.md 1.2). Every field that says nothing is left out, `url` never. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
+import type { Consumer } from './consumer.ts';
 import { type AccessUnit, isVideo, type Track } from './media.ts';
-import type { Consumer, Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 import { DEFAULT_VIEWER_LIMITS, SocketViewer, type ViewerLimits } from './viewer.ts';
 
 /** Turns access units into the bytes of a container that viewers are given one behind the other. */

@@ -1,3 +1,4 @@
+import type { Consumer } from './consumer.ts';
 import { HearthcamError } from './errors.ts';
 import type { Hub } from './hub.ts';
 import type { AccessUnit } from './media.ts';
@@ -5,7 +6,7 @@ import { knownFormats } from './mp4-tracks.ts';
 import type { MediaWant } from './negotiate.ts';
 import { feedsFrom } from './own-streams.ts';
 import type { SourceRequest, SourceSink } from './source.ts';
-import type { Consumer, Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 
 /**
  * Hands on what the stream `name` shows, from its last key frame on, until the signal ends it.

@@ -1,6 +1,7 @@
 import { HearthcamError } from './errors.ts';
 import type { Log } from './log.ts';
 import { DEFAULT_TIMING, type ProducerTiming } from './producer.ts';
+import type { Remaker } from './remaking.ts';
 import { parseSourceSpec, type SourceModule, type SourceSpec } from './source.ts';
 import { Stream } from './stream.ts';
 
@@ -10,6 +11,8 @@ export interface HubOptions {
   readonly maxGopBytes?: number;
   readonly lingerMs?: number;
   readonly timing?: ProducerTiming;
+  /** Makes tracks that a stream's sources don't give. */
+  readonly remaker?: Remaker;
 }
 
 /** All streams by name. */
@@ -62,6 +65,7 @@ export class Hub {
         timing: this.#options.timing ?? DEFAULT_TIMING,
         findModule: (spec) => this.#find(spec),
         nextId: () => ++this.#lastId,
+        remaker: this.#options.remaker,
       },
       specs,
     );

@@ -1,8 +1,9 @@
+import type { Consumer, ConsumerInfo } from './consumer.ts';
 import { HearthcamError } from './errors.ts';
 import { openForHttp } from './live-response.ts';
 import { type AccessUnit, isVideo, type VideoFormat } from './media.ts';
 import type { MediaWant } from './negotiate.ts';
-import type { Consumer, ConsumerInfo, Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 
 export interface KeyFrame {
   readonly format: VideoFormat;

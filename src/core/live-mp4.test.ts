@@ -8,10 +8,10 @@ import { socketPair } from '../../testkit/socket-pair.ts';
 import { waitFor } from '../../testkit/wait.ts';
 import { buildAvcC } from '../wire/h264/format.ts';
 import { Mp4Demuxer } from '../wire/mp4/demuxer.ts';
+import type { Consumer } from './consumer.ts';
 import { LiveMp4 } from './live-mp4.ts';
 import type { VideoFormat } from './media.ts';
 import { knownFormats } from './mp4-tracks.ts';
-import type { Consumer } from './stream.ts';
 
 // 640×480, from x264.
 const sps = Buffer.from('6742c01ed900a03da1000003000100000300328f162e48', 'hex');

@@ -3,9 +3,10 @@ import type { InitOptions } from '../wire/mp4/init.ts';
 import { LivePackager, type Packed } from '../wire/mp4/live.ts';
 import { rebaseFragment } from '../wire/mp4/rebase.ts';
 import { writeWsBinaryHeader, wsBinaryFrame, wsHeaderBytes } from '../wire/websocket/frame.ts';
+import type { Consumer } from './consumer.ts';
 import { type AccessUnit, type Track, type TrackFormat, VIDEO_CLOCK_HZ } from './media.ts';
 import { Mp4Tracks } from './mp4-tracks.ts';
-import type { Consumer, Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 import { DEFAULT_VIEWER_LIMITS, SocketViewer, type ViewerLimits } from './viewer.ts';
 
 /** What stands around each init segment and fragment: a binary WebSocket message, an HTTP/1.1 chunk, or nothing. */

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BurstFeed, type BurstMuxer, type LiveFeed } from './burst-feed.ts';
+import type { Consumer, ConsumerInfo, ConsumerRequest } from './consumer.ts';
 import type { Env, OutputModule, Peer, Right } from './contracts.ts';
 import { HearthcamError } from './errors.ts';
 import type { Track } from './media.ts';
@@ -7,7 +8,7 @@ import { knownFormats } from './mp4-tracks.ts';
 import type { MediaWant } from './negotiate.ts';
 import { requestedStream } from './requested-stream.ts';
 import type { Scope } from './scope.ts';
-import type { Consumer, ConsumerInfo, ConsumerRequest, Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 
 export interface LiveResponse {
   /** For the log and for `/api/streams`: `mpegts`, `flv`, … */

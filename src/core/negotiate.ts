@@ -7,6 +7,8 @@ export interface MediaWant {
   readonly codecs: readonly Codec[] | 'any';
   /** Take every track that fits instead of the first one. */
   readonly all?: boolean;
+  /** Pictures must be shown in the order in which they are decoded: no B-frames (WebRTC). */
+  readonly inOrder?: boolean;
 }
 
 export interface Negotiation {
@@ -25,7 +27,7 @@ export function negotiate(tracks: readonly Track[], wants: readonly MediaWant[])
   for (const want of wants) {
     let found = false;
     for (const track of tracks) {
-      if (track.kind !== want.kind || chosen.includes(track) || !fits(track.codec, want)) continue;
+      if (track.kind !== want.kind || chosen.includes(track) || !fits(track, want)) continue;
       chosen.push(track);
       found = true;
       if (want.all !== true) break;
@@ -35,7 +37,8 @@ export function negotiate(tracks: readonly Track[], wants: readonly MediaWant[])
   return { tracks: chosen, missing };
 }
 
-function fits(codec: Codec, want: MediaWant): boolean {
+function fits({ codec, format }: Track, want: MediaWant): boolean {
+  if (want.inOrder === true && format?.kind === 'video' && format.reorderDepth > 0) return false;
   return want.codecs === 'any' || want.codecs.includes(codec);
 }
 

@@ -1,8 +1,8 @@
+import type { Consumer } from './consumer.ts';
 import { describeError } from './errors.ts';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
 import type { Scope } from './scope.ts';
-import type { Consumer } from './stream.ts';
 import { ANY_WANTS, wantsFromQuery } from './wants.ts';
 
 const RETRY_MS = 2_000;

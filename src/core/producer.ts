@@ -2,6 +2,7 @@ import { describeError, HearthcamError } from './errors.ts';
 import { type Log, LogLimiter } from './log.ts';
 import { Scope } from './scope.ts';
 import type { SourceDescription, SourceModule, SourceSink, SourceSpec, SourceUnit } from './source.ts';
+import type { Target } from './targets.ts';
 
 /** What a producer tells the stream that owns it. */
 export interface ProducerOwner {
@@ -56,6 +57,8 @@ export class Producer {
   reconnects = 0;
   lastError: unknown;
   readonly id: number;
+  /** Not null: it is never connected, but says what may be made from the stream's other tracks. */
+  readonly recipe: readonly Target[] | null;
   readonly #module: SourceModule;
   readonly #owner: ProducerOwner;
   readonly #log: Log;
@@ -81,6 +84,7 @@ export class Producer {
     this.#owner = owner;
     this.#log = log;
     this.#timing = timing;
+    this.recipe = module.recipe?.(spec, owner.streamName) ?? null;
   }
 
   get started(): boolean {

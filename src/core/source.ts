@@ -1,5 +1,6 @@
 import type { Log } from './log.ts';
 import type { Codec, MediaKind, TrackFormat } from './media.ts';
+import type { Target } from './targets.ts';
 
 /** A source as the owner wrote it, taken apart: `rtsp://u:p@host/path#timeout=5#media=video`. */
 export interface SourceSpec {
@@ -105,6 +106,11 @@ export interface SourceModule {
   readonly configOnly?: boolean;
   /** Throws a HearthcamError (status 400) that says why a spec can't be used. Called before it is stored. */
   validate?(spec: SourceSpec): void;
+  /**
+   * What a source that takes its media from its own stream stands for (`cam: [rtsp://…, ffmpeg:cam#audio=opus]`): such
+   * a one is not connected; its tracks are made from the others' when somebody asks for them. Null for all others.
+   */
+  recipe?(spec: SourceSpec, streamName: string): readonly Target[] | null;
   /**
    * Connects once and delivers until the connection ends: resolves when the peer ended it in order, rejects with the
    * reason otherwise. Reconnecting, stall detection and back-off are the caller's.

@@ -1,12 +1,23 @@
 import { abortable } from './abortable.ts';
+import type { Consumer, ConsumerRequest } from './consumer.ts';
+import { DerivedStreams } from './derived-streams.ts';
 import { HearthcamError } from './errors.ts';
 import { Fanout, type GopSnapshot, type SubscribeOptions, type UnitListener } from './fanout.ts';
 import type { Log } from './log.ts';
 import type { AccessUnit, Track, TrackFormat } from './media.ts';
-import { describeMismatch, type MediaWant, negotiate } from './negotiate.ts';
+import { describeMismatch, type MediaWant, type Negotiation, negotiate } from './negotiate.ts';
 import { Producer, type ProducerOwner, type ProducerTiming } from './producer.ts';
+import { type DerivedTrack, describeDerivation, type Refusal, type Remaker, refusalFor } from './remaking.ts';
 import { SharedParts } from './shared-parts.ts';
-import { type SourceDescription, type SourceModule, type SourceSpec, type SourceUnit, specParam } from './source.ts';
+import {
+  parseSourceSpec,
+  type SourceDescription,
+  type SourceModule,
+  type SourceSpec,
+  type SourceUnit,
+  specParam,
+} from './source.ts';
+import type { Target } from './targets.ts';
 import { Timeline } from './time/timeline.ts';
 
 export interface StreamOptions {
@@ -19,47 +30,10 @@ export interface StreamOptions {
   /** Finds the module for a source; throws a HearthcamError when there is none. */
   readonly findModule: (spec: SourceSpec) => SourceModule;
   readonly nextId: () => number;
-}
-
-/** Who is asking, for `/api/streams` and for the log. */
-export interface ConsumerInfo {
-  /** `rtsp`, `mse/fmp4`, `hls/fmp4`, `mp4`, `webrtc`, `mjpeg`, `keyframe`, `preload`, `probe`, … (compat.md 1.2) */
-  readonly formatName: string;
-  readonly protocol: string;
-  readonly remoteAddr: string;
-  readonly userAgent?: string;
-}
-
-export interface ConsumerRequest extends ConsumerInfo {
-  readonly wants: readonly MediaWant[];
-  /**
-   * `all`: every want must be met; `any` (default): one is enough.
-   */
-  readonly need?: 'any' | 'all';
-  /** Called once when the stream has nothing more for this consumer: removed, or its tracks are gone for good. */
-  readonly onEnd?: (reason: HearthcamError) => void;
-  /** Ends a wait for the camera early. */
-  readonly signal?: AbortSignal;
-}
-
-/** A viewer, recorder or listener of a stream, as the stream keeps account of it. Keeps the stream running. */
-export interface Consumer extends ConsumerInfo {
-  readonly id: number;
-  readonly stream: Stream;
-  readonly wants: readonly MediaWant[];
-  readonly tracks: readonly Track[];
-  readonly missing: readonly MediaWant[];
-  /** Changes where it is settled later than the viewer is opened (RTSP: `rtsp+udp` by SETUP). */
-  protocol: string;
-  /** Changes where the media goes another way than the request came (WebRTC: `192.0.2.2:59187 host`). */
-  remoteAddr: string;
-  /** What else the output knows about this viewer, for `/api/streams`: loss, round-trip time, … */
-  details?: Readonly<Record<string, string | number>>;
-  /** Kept by the output: payload bytes handed to this viewer, access units given, access units left out. */
-  bytesSent: number;
-  unitsSent: number;
-  unitsDropped: number;
-  close(): void;
+  /** Makes tracks that the sources don't give; absent for a stream that is made itself. */
+  readonly remaker?: Remaker | undefined;
+  /** The sources were stopped because nobody watches any more. */
+  readonly onIdle?: (() => void) | undefined;
 }
 
 /**
@@ -76,6 +50,7 @@ export class Stream implements ProducerOwner {
   #past: Timeline | undefined;
   readonly #consumers = new Set<Consumer & { readonly onEnd: ((reason: HearthcamError) => void) | undefined }>();
   readonly #shared = new SharedParts();
+  readonly #derived: DerivedStreams;
   #producers: Producer[] = [];
   #tracks: Track[] = [];
   #nextTrackId = 0;
@@ -91,6 +66,7 @@ export class Stream implements ProducerOwner {
       maxGopBytes: options.maxGopBytes,
       onListenerError: (error) => this.#log.error(`stream "${this.name}": an output failed`, { error: String(error) }),
     });
+    this.#derived = new DerivedStreams((tracks, onIdle) => this.#makeDerived(tracks, onIdle));
     this.#producers = specs.map((spec) => this.#makeProducer(spec));
   }
 
@@ -113,9 +89,18 @@ export class Stream implements ProducerOwner {
   get running(): boolean {
     return this.#producers.some((producer) => producer.state === 'running');
   }
+  /** The streams that are being made from this one now. */
+  get derived(): readonly Stream[] {
+    return this.#derived.all;
+  }
+  /** What the owner's sources say may be made from this stream itself (`ffmpeg:<this stream>#audio=opus`). */
+  get recipes(): readonly Target[] {
+    return this.#producers.flatMap((producer) => producer.recipe ?? []);
+  }
 
   /**
-   * Adds a consumer: connects the sources it needs, waits until their tracks are known, chooses tracks.
+   * Adds a consumer: connects the sources it needs, waits until their tracks are known, chooses tracks, and has those
+   * made that no source gives.
    * @throws HearthcamError with the first source's failure, or `codecs not matched` when nothing fits.
    */
   async open(request: ConsumerRequest): Promise<Consumer> {
@@ -123,11 +108,18 @@ export class Stream implements ProducerOwner {
     this.#everUsed = true;
     const consumer = this.#addConsumer(request);
     try {
-      const chosen = await this.#connect(request);
+      const { found, failure } = await this.#connect(request);
       request.signal?.throwIfAborted();
       if (this.#closed) throw this.#removed();
-      consumer.tracks = chosen.tracks;
-      consumer.missing = chosen.missing;
+      const remade = await this.#openRemade(request, found);
+      if (remade.consumer !== undefined) {
+        consumer.close();
+        return remade.consumer;
+      }
+      this.#checkEnough(request, found, remade.failure ?? failure, remade.refused);
+      consumer.tracks = found.tracks;
+      consumer.missing = found.missing;
+      consumer.refused = remade.refused;
       return consumer;
     } catch (error) {
       consumer.close();
@@ -194,6 +186,7 @@ export class Stream implements ProducerOwner {
     this.#closed = true;
     clearTimeout(this.#linger);
     this.#endConsumers(this.#removed());
+    await this.#derived.close();
     await Promise.all(this.#producers.map((producer) => producer.stop()));
     this.#fanout.reset();
   }
@@ -320,11 +313,12 @@ export class Stream implements ProducerOwner {
   }
 
   /** Starts sources in order until every want is met or there are none left. */
-  async #connect(request: ConsumerRequest): Promise<{ tracks: readonly Track[]; missing: readonly MediaWant[] }> {
+  async #connect(request: ConsumerRequest): Promise<{ found: Negotiation; failure: unknown }> {
     let failure: unknown;
     for (const producer of this.#producers) {
-      const now = negotiate(this.#tracks, request.wants);
-      if (now.missing.length === 0 && this.running) return now;
+      if (producer.recipe !== null) continue;
+      const found = negotiate(this.#tracks, request.wants);
+      if (found.missing.length === 0 && this.running) return { found, failure };
       try {
         await abortable(producer.start(), request.signal);
       } catch (error) {
@@ -332,11 +326,15 @@ export class Stream implements ProducerOwner {
         failure ??= error;
       }
     }
-    const chosen = negotiate(this.#tracks, request.wants);
-    const enough = request.need === 'all' ? chosen.missing.length === 0 : chosen.tracks.length > 0;
+    return { found: negotiate(this.#tracks, request.wants), failure };
+  }
+
+  /** @throws HearthcamError when what was found is not what was asked for. */
+  #checkEnough(request: ConsumerRequest, found: Negotiation, failure: unknown, refused: readonly Refusal[]): void {
+    const enough = request.need === 'all' ? found.missing.length === 0 : found.tracks.length > 0;
     // Tracks known from before the camera was lost are no promise: who comes now is told that it is away.
-    if (enough && this.running) return chosen;
-    if (failure !== undefined && (enough || this.#tracks.length === 0)) throw failure;
+    if (enough && this.running) return;
+    if (failure !== undefined && (enough || this.#tracks.length === 0 || refused.length > 0)) throw failure;
     if (this.#producers.length === 0) {
       throw new HearthcamError('stream.empty', `stream "${this.name}" has no source and nobody publishes to it`, {
         status: 404,
@@ -345,14 +343,55 @@ export class Stream implements ProducerOwner {
     }
     throw new HearthcamError('stream.codecs', describeMismatch(this.#tracks, request.wants), {
       status: 500,
+      ...(refused[0] === undefined ? {} : { hint: [refused[0].reason, refused[0].hint ?? []].flat().join('; ') }),
     });
+  }
+
+  /** Has made what no source gives. A failure of that is no reason to give nothing: what was found is left then. */
+  async #openRemade(
+    request: ConsumerRequest,
+    found: Negotiation,
+  ): Promise<{ consumer?: Consumer; failure?: unknown; refused: readonly Refusal[] }> {
+    const { remaker } = this.#options;
+    if (remaker === undefined || request.remake === false || found.missing.length === 0 || !this.running) {
+      return { refused: [] };
+    }
+    const { tracks, refused } = remaker.plan(this, found, request.wants);
+    if (tracks === null) return { refused };
+    try {
+      return { consumer: await this.#derived.open(tracks, request, refused), refused };
+    } catch (failure) {
+      request.signal?.throwIfAborted();
+      const reasons = found.missing.map((want) => refusalFor(want.kind, failure));
+      this.#log.warn(`stream "${this.name}": ${reasons[0]?.reason ?? 'nothing can be made'}`);
+      return { failure, refused: [...refused, ...reasons] };
+    }
+  }
+
+  #makeDerived(tracks: readonly DerivedTrack[], onIdle: () => void): Stream {
+    const { remaker } = this.#options;
+    if (remaker === undefined) throw new Error(`stream "${this.name}" can't be made into another`);
+    const module = remaker.source(this, tracks);
+    const spec = parseSourceSpec(describeDerivation(this.name, tracks));
+    return new Stream(
+      {
+        ...this.#options,
+        name: spec.text.replace(/^ffmpeg:/, ''),
+        findModule: () => module,
+        remaker: undefined,
+        onIdle,
+      },
+      [spec],
+    );
   }
 
   /** After a change of sources: gives the consumers that stayed what the new sources have. */
   async #reconnect(): Promise<void> {
     const wants = [...this.#consumers].flatMap((consumer) => consumer.wants);
+    const request: ConsumerRequest = { formatName: 'reload', protocol: '', remoteAddr: '', wants };
     try {
-      await this.#connect({ formatName: 'reload', protocol: '', remoteAddr: '', wants });
+      const { found, failure } = await this.#connect(request);
+      this.#checkEnough(request, found, failure, []);
     } catch (error) {
       this.#log.warn(`stream "${this.name}": the new sources give nothing yet`, { error: String(error) });
     }
@@ -372,6 +411,7 @@ export class Stream implements ProducerOwner {
       onEnd: request.onEnd,
       tracks: [] as readonly Track[],
       missing: [] as readonly MediaWant[],
+      refused: [] as readonly Refusal[],
       bytesSent: 0,
       unitsSent: 0,
       unitsDropped: 0,
@@ -395,6 +435,7 @@ export class Stream implements ProducerOwner {
         });
       }
       this.#fanout.reset();
+      this.#options.onIdle?.();
     }, this.#options.lingerMs).unref();
   }
 

@@ -1,6 +1,7 @@
+import type { ConsumerInfo } from '../../core/consumer.ts';
 import type { Env } from '../../core/contracts.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
-import type { ConsumerInfo, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import type { Variant } from '../../wire/m3u8/playlist.ts';
 import { writeMasterPlaylist } from '../../wire/m3u8/write.ts';
 import type { VariantFacts } from './muxer.ts';

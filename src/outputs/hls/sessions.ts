@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Consumer, ConsumerInfo } from '../../core/consumer.ts';
 import { describeError, HearthcamError } from '../../core/errors.ts';
 import type { Hub } from '../../core/hub.ts';
 import { openForHttp } from '../../core/live-response.ts';
@@ -6,7 +7,7 @@ import type { Log } from '../../core/log.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import { describeMismatch, type MediaWant } from '../../core/negotiate.ts';
 import type { Scope } from '../../core/scope.ts';
-import type { Consumer, ConsumerInfo, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import { HlsMuxer, type VariantFacts } from './muxer.ts';
 import type { WindowStart } from './window.ts';
 

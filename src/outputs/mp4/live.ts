@@ -1,11 +1,12 @@
 import type { FastifyReply } from 'fastify';
+import type { ConsumerInfo } from '../../core/consumer.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { type Framing, LiveMp4 } from '../../core/live-mp4.ts';
 import { openForHttp, responseHead } from '../../core/live-response.ts';
 import type { Log } from '../../core/log.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import type { Scope } from '../../core/scope.ts';
-import type { ConsumerInfo, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { contentDisposition, type Mp4Query } from './query.ts';
 

@@ -1,6 +1,7 @@
+import type { ConsumerInfo } from '../../core/consumer.ts';
 import { type KeyFrame, withKeyFrame } from '../../core/key-frame.ts';
 import { VIDEO_CLOCK_HZ } from '../../core/media.ts';
-import type { ConsumerInfo, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import type { InitOptions } from '../../wire/mp4/init.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { keyframeMp4 } from '../../wire/mp4/still.ts';

@@ -1,4 +1,5 @@
 import { type CodecOffer, parseCodecTokens } from '../../core/codec-tokens.ts';
+import type { Consumer } from '../../core/consumer.ts';
 import type { Env, WsSession } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { LiveMp4 } from '../../core/live-mp4.ts';
@@ -6,7 +7,7 @@ import { knownFormats } from '../../core/mp4-tracks.ts';
 import { describeMismatch } from '../../core/negotiate.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
-import type { Consumer, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { wsCloseFrame } from '../../wire/websocket/frame.ts';
 

@@ -1,8 +1,9 @@
+import type { Consumer } from '../../core/consumer.ts';
 import type { Right } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
 import { PUBLISH_RIGHT } from '../../core/publish-right.ts';
-import type { Consumer, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import { formatTransport, parseTransport, type RtspRequest, type RtspTransport } from '../../wire/rtsp/index.ts';
 import type { RtspConnection } from './connection.ts';
 import { describeTracks, offer, wantsFor } from './describe.ts';

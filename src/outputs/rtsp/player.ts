@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
+import type { Consumer } from '../../core/consumer.ts';
 import { HearthcamError } from '../../core/errors.ts';
-import type { Consumer } from '../../core/stream.ts';
 import type { ViewerLimits } from '../../core/viewer.ts';
 import type { OfferedTrack } from './describe.ts';
 import { type Layout, layoutKey, type TrackStart } from './layout.ts';

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
+import type { Consumer } from '../../core/consumer.ts';
 import type { AccessUnit } from '../../core/media.ts';
-import type { Consumer, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import { DEFAULT_VIEWER_LIMITS, SocketViewer, type ViewerLimits } from '../../core/viewer.ts';
 import { interleavedPieces, interleavedSize, PacketPlan, writeInterleaved } from '../../wire/codecs/packetizer.ts';
 import type { Layout, TrackStart } from './layout.ts';

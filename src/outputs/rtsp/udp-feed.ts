@@ -1,5 +1,6 @@
+import type { Consumer } from '../../core/consumer.ts';
 import type { AccessUnit } from '../../core/media.ts';
-import type { Consumer, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import { interleavedPieces, PacketPlan, packetsSize, writePackets } from '../../wire/codecs/packetizer.ts';
 import type { Layout, TrackStart } from './layout.ts';
 import { Packager } from './packager.ts';

@@ -1,7 +1,8 @@
+import type { Consumer } from '../../core/consumer.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { Track } from '../../core/media.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
-import type { Consumer, Stream } from '../../core/stream.ts';
+import type { Stream } from '../../core/stream.ts';
 import type { IceServer, PeerMedia } from './link.ts';
 import { type AnsweredMedia, writeAnswer } from './sdp/answer.ts';
 import { choosePayload, mediaKind, offeredCodecs } from './sdp/choose.ts';

@@ -9,7 +9,7 @@ import { audioFormat } from '../../../testkit/scripted-source.ts';
 import { udpRelay } from '../../../testkit/udp-relay.ts';
 import { waitFor } from '../../../testkit/wait.ts';
 import { type ViewerReport, WebrtcPage } from '../../../testkit/webrtc-page.ts';
-import type { Consumer } from '../../core/stream.ts';
+import type { Consumer } from '../../core/consumer.ts';
 import { webrtcOutput } from './module.ts';
 
 const OPUS = ['-c:a', 'libopus', '-b:a', '32k', '-ac', '2'];
