@@ -94,7 +94,7 @@ export class LiveMp4 implements Disposable {
 }
 
 /** One viewer of a LiveMp4. */
-export class LiveMp4Viewer {
+class LiveMp4Viewer {
   readonly #packager: LivePackager;
   readonly #options: LiveMp4ViewerOptions;
   #out: SocketViewer;

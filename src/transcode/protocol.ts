@@ -2,6 +2,7 @@ import type { StillRequest } from '../core/contracts.ts';
 import { assertNever } from '../core/errors.ts';
 import type { VideoCodec } from '../core/media.ts';
 import { IpcFields, type IpcMessage } from '../core/process/ipc.ts';
+import { VIDEO_CODECS } from '../core/wants.ts';
 
 /**
  * What the server and the codec process say to one another, in the framing of `core/process/ipc.ts`. A job has an id and a
@@ -9,7 +10,6 @@ import { IpcFields, type IpcMessage } from '../core/process/ipc.ts';
  */
 
 export const MAX_PIXELS_A_SIDE = 8192;
-const VIDEO_CODECS: readonly VideoCodec[] = ['h264', 'h265', 'av1', 'vp8', 'vp9', 'jpeg'];
 const ROTATIONS = [0, 90, 180, 270] as const;
 
 /** Make a JPEG of one key frame. */

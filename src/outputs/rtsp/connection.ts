@@ -35,7 +35,7 @@ export interface ServerContext {
 }
 
 /** Seconds of silence before a session ends; told to clients in the Session header. */
-export const SESSION_TIMEOUT_S = 60;
+const SESSION_TIMEOUT_S = 60;
 const PUBLISH_TIMEOUT_MS = 15_000;
 const LINGER_MS = 1_000;
 const SLOW_REPORT_MS = 10_000;

@@ -2,7 +2,9 @@ import { WireError } from '../../core/errors.ts';
 import type { Codec, MediaKind, TrackFormat } from '../../core/media.ts';
 import { EMPTY, VIDEO_CLOCK_HZ } from '../../core/media.ts';
 import { IpcFields } from '../../core/process/ipc.ts';
+import { AUDIO_CODECS, VIDEO_CODECS } from '../../core/wants.ts';
 import type { LocalTransport } from './sdp/answer.ts';
+import type { Offer } from './sdp/offer.ts';
 
 /**
  * The messages between the server and the WebRTC process (`core/process/ipc.ts` frames them). Media goes down once per stream,
@@ -32,14 +34,10 @@ export interface IceServer {
   readonly credential: string;
 }
 
-export interface PeerRequest {
+export interface PeerRequest extends Pick<Offer, 'iceUfrag' | 'icePwd' | 'fingerprint' | 'setup'> {
   readonly peer: number;
   /** Feed that the tracks belong to; 0 for a publisher. */
   readonly feed: number;
-  readonly iceUfrag: string;
-  readonly icePwd: string;
-  readonly fingerprint: { readonly algorithm: string; readonly value: string };
-  readonly setup: 'actpass' | 'active' | 'passive';
   readonly media: readonly PeerMedia[];
   readonly candidates: readonly string[];
   readonly iceServers: readonly IceServer[];
@@ -118,23 +116,7 @@ export type UpMessage =
   | { readonly type: 'log'; readonly level: 'debug' | 'warn'; readonly text: string };
 
 const MAX_ID = Number.MAX_SAFE_INTEGER;
-const CODECS: readonly Codec[] = [
-  'h264',
-  'h265',
-  'av1',
-  'vp8',
-  'vp9',
-  'jpeg',
-  'aac',
-  'opus',
-  'pcma',
-  'pcmu',
-  'l16',
-  'flac',
-  'mp3',
-  'g726',
-  'g722',
-];
+const CODECS: readonly Codec[] = [...VIDEO_CODECS, ...AUDIO_CODECS];
 
 /** The JSON of a message; `data` and `packet` travel as payload, a format's byte strings as base64. */
 export function encodeDown(message: DownMessage): { header: object; payload: Buffer } {
@@ -253,37 +235,29 @@ function packFormat(format: TrackFormat): object {
 
 function unpackFormat(packed: object): TrackFormat {
   const fields = new IpcFields(packed);
-  const kind = fields.oneOf('kind', ['video', 'audio'] as const);
-  const codec = fields.oneOf('codec', CODECS);
   const common = { codecString: fields.text('codecString'), config: Buffer.from(fields.text('config'), 'base64') };
-  if (kind === 'audio') {
-    if (!isAudioCodec(codec)) throw new WireError('webrtc.link', `"${codec}" is no audio codec`, 0);
+  if (fields.oneOf('kind', ['video', 'audio'] as const) === 'audio') {
     return {
       ...common,
-      kind,
-      codec,
+      kind: 'audio',
+      codec: fields.oneOf('codec', AUDIO_CODECS),
       clockRateHz: fields.integer('clockRateHz', 1, 1_000_000),
       sampleRateHz: fields.integer('sampleRateHz', 1, 1_000_000),
       channels: fields.integer('channels', 1, 255),
     };
   }
-  if (isAudioCodec(codec)) throw new WireError('webrtc.link', `"${codec}" is no video codec`, 0);
   const sets = object(packed, 'parameterSets');
   const buffers = (name: string): Buffer[] => texts(sets, name).map((text) => Buffer.from(text, 'base64'));
   return {
     ...common,
-    kind,
-    codec,
+    kind: 'video',
+    codec: fields.oneOf('codec', VIDEO_CODECS),
     clockRateHz: VIDEO_CLOCK_HZ,
     width: fields.integer('width', 0, 100_000),
     height: fields.integer('height', 0, 100_000),
     parameterSets: { vps: buffers('vps'), sps: buffers('sps'), pps: buffers('pps') },
     reorderDepth: fields.integer('reorderDepth', 0, 1_000),
   };
-}
-
-function isAudioCodec(codec: Codec): codec is Exclude<Codec, 'h264' | 'h265' | 'av1' | 'vp8' | 'vp9' | 'jpeg'> {
-  return !['h264', 'h265', 'av1', 'vp8', 'vp9', 'jpeg'].includes(codec);
 }
 
 function parsePeerRequest(packed: object): PeerRequest {

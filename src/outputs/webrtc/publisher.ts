@@ -4,23 +4,11 @@ import { parseSourceSpec, type SourceModule, type SourceSink } from '../../core/
 import type { Stream } from '../../core/stream.ts';
 import { createDepacketizer, type Depacketizer } from '../../wire/codecs/depacketizer.ts';
 import { makeRtpView, readRtp, TimestampUnwrapper } from '../../wire/rtp/index.ts';
-import type { IceServer, PeerMedia } from './link.ts';
+import type { PeerMedia } from './link.ts';
 import { type AnsweredMedia, writeAnswer } from './sdp/answer.ts';
 import { choosePayload, mediaKind, offeredCodecs } from './sdp/choose.ts';
 import { type OfferedCodec, parseOffer } from './sdp/offer.ts';
-import type { PeerHandle, WebrtcService } from './service.ts';
-
-export interface PublishRequest {
-  readonly stream: Stream;
-  readonly sdp: string;
-  readonly protocol: string;
-  readonly remoteAddr: string;
-  readonly userAgent: string | undefined;
-  readonly local: boolean;
-  readonly iceServers: readonly IceServer[];
-  readonly candidates: readonly string[];
-  readonly onCandidate?: (candidate: string) => void;
-}
+import type { OfferRequest, PeerHandle, WebrtcService } from './service.ts';
 
 export interface Publisher {
   readonly peer: PeerHandle;
@@ -48,7 +36,7 @@ const WATCH_MS = 500;
  * @throws WireError for an offer that can't be read
  * @throws HearthcamError when it offers nothing that can be received
  */
-export async function openPublisher(service: WebrtcService, request: PublishRequest): Promise<Publisher> {
+export async function openPublisher(service: WebrtcService, request: OfferRequest): Promise<Publisher> {
   const { stream } = request;
   const offer = parseOffer(request.sdp);
   const tracks: PublishedTrack[] = [];

@@ -12,12 +12,29 @@ import { formatCandidate, isUsable, makeCandidate, parseCandidate } from './sdp/
 import { type ProcessLink, Supervisor } from './supervisor.ts';
 
 /** More viewers than this are refused; a home has some dozens at most. */
-export const MAX_PEERS = 200;
+const MAX_PEERS = 200;
 /** More than a process that is stuck gets (see `Supervisor`): one that only has to wait for the processor answers. */
 const ANSWER_MS = 10_000;
 /** How long a POST waits for STUN and TURN servers. */
 const GATHER_MS = 2_000;
 const MAX_EARLY_CANDIDATES = 64;
+
+/** An offer, and who made it. */
+export interface OfferRequest {
+  /** The one that is watched, or published to. */
+  readonly stream: Stream;
+  readonly sdp: string;
+  readonly protocol: string;
+  readonly remoteAddr: string;
+  readonly userAgent: string | undefined;
+  /** The other side is on this machine. */
+  readonly local: boolean;
+  readonly iceServers: readonly IceServer[];
+  /** Came before the offer. */
+  readonly candidates: readonly string[];
+  /** Candidates of ours that become known after the answer. */
+  readonly onCandidate?: (candidate: string) => void;
+}
 
 export interface PeerListener {
   onConnected?(remote: string): void;

@@ -2,30 +2,17 @@ import type { Consumer } from '../../core/consumer.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { Track } from '../../core/media.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
-import type { Stream } from '../../core/stream.ts';
-import type { IceServer, PeerMedia } from './link.ts';
+import type { PeerMedia } from './link.ts';
 import { type AnsweredMedia, writeAnswer } from './sdp/answer.ts';
 import { choosePayload, mediaKind, offeredCodecs } from './sdp/choose.ts';
 import { type OfferedMedia, parseOffer } from './sdp/offer.ts';
-import type { PeerHandle, WebrtcService } from './service.ts';
+import type { OfferRequest, PeerHandle, WebrtcService } from './service.ts';
 
-export interface ViewerRequest {
-  readonly stream: Stream;
-  readonly sdp: string;
+export interface ViewerRequest extends OfferRequest {
   /** `webrtc/whep`, `webrtc/json`, `webrtc/post`, `webrtc` (compat.md 1.2). */
   readonly formatName: string;
-  readonly protocol: string;
-  readonly remoteAddr: string;
-  readonly userAgent: string | undefined;
-  /** The viewer is on this machine. */
-  readonly local: boolean;
-  readonly iceServers: readonly IceServer[];
-  /** Came before the offer. */
-  readonly candidates: readonly string[];
   /** Ends a wait for the camera early. */
   readonly signal?: AbortSignal;
-  /** Candidates of ours that become known after the answer. */
-  readonly onCandidate?: (candidate: string) => void;
 }
 
 export interface Viewer {

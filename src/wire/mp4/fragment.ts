@@ -43,7 +43,7 @@ export function fragmentDataBytes(runs: readonly Mp4Run[]): number {
  * Writes `moof` and the header of `mdat` at `offset`; the data of all samples, run by run, has to follow directly.
  * Returns the offset behind it.
  */
-export function writeFragmentHeader(target: Buffer, offset: number, sequence: number, runs: readonly Mp4Run[]): number {
+function writeFragmentHeader(target: Buffer, offset: number, sequence: number, runs: readonly Mp4Run[]): number {
   const dataBytes = fragmentDataBytes(runs);
   const moofBytes = fragmentHeaderBytes(runs) - 8;
   let at = writeBoxHeader(target, offset, moofBytes, MOOF);

@@ -77,7 +77,7 @@ export function learnLead(lane: Lane, distanceTicks: number): void {
 }
 
 /** Whether the camera was away between the last picture and this one. */
-export function isGap(lane: Lane, dts: number): boolean {
+function isGap(lane: Lane, dts: number): boolean {
   const distance = dts - lane.lastDts;
   return distance > (GAP_MS * lane.clockHz) / 1000 && distance > GAP_FACTOR * Math.max(1, lane.stepTicks);
 }

@@ -2,13 +2,6 @@ import { WireError } from '../../core/errors.ts';
 import type { AudioFormat, TrackFormat, VideoFormat } from '../../core/media.ts';
 import { box, fullBox, u8, u16, u32, zeros } from './box.ts';
 
-/** Codecs that an MP4 written here can carry. PCM has to become FLAC first (`wire/flac`). */
-const SUPPORTED: ReadonlySet<string> = new Set(['h264', 'h265', 'av1', 'vp9', 'aac', 'opus', 'flac', 'mp3']);
-
-export function fitsMp4(format: TrackFormat): boolean {
-  return SUPPORTED.has(format.codec);
-}
-
 /** Ticks per second of a track's media time in the file. */
 export function timescaleOf(format: TrackFormat): number {
   return format.clockRateHz;

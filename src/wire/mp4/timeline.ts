@@ -135,7 +135,7 @@ export class LiveTimeline {
 }
 
 /** End of a lane, 90 kHz. */
-export function ticks90k(lane: Lane): number {
+function ticks90k(lane: Lane): number {
   return (lane.endTicks * VIDEO_CLOCK_HZ) / lane.clockHz;
 }
 

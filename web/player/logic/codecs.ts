@@ -2,7 +2,7 @@
  * Codec strings by which a client tells the server what its browser plays (compat.md 1.5, 5.2). go2rtc's clients send
  * just these, so the server recognises each by its exact text.
  */
-export const MSE_CODECS = [
+const MSE_CODECS = [
   'avc1.640029',
   'avc1.64002A',
   'avc1.640033',

@@ -43,7 +43,7 @@ export function penaltyMs(count: number): number {
   return PENALTY_MS[Math.min(Math.max(count, 1), PENALTY_MS.length) - 1] ?? 0;
 }
 
-export function isPenalised(penalty: Penalty | undefined, nowUnixMs: number): boolean {
+function isPenalised(penalty: Penalty | undefined, nowUnixMs: number): boolean {
   if (penalty === undefined) return false;
   const agoMs = nowUnixMs - penalty.failedAtUnixMs;
   // A clock that was set back must not lock a mode out for years.
