@@ -2,6 +2,7 @@ import type { Consumer } from '../core/consumer.ts';
 import { describeError } from '../core/errors.ts';
 import type { Track } from '../core/media.ts';
 import type { Producer } from '../core/producer.ts';
+import { REMAKER, type Refusal } from '../core/remaking.ts';
 import type { Stream } from '../core/stream.ts';
 import { type CodecInfo, codecInfo, sourceMedia, wantMedia } from './codec-names.ts';
 
@@ -51,6 +52,8 @@ export interface ConsumerInfoJson {
   readonly senders?: readonly SenderInfo[] | undefined;
   readonly bytes_send?: number | undefined;
   readonly details?: Readonly<Record<string, string | number>> | undefined;
+  /** Why it does not get a track that it asked for, and what would give it. */
+  readonly refused?: readonly Refusal[] | undefined;
 }
 
 export interface StreamJson {
@@ -80,11 +83,16 @@ export class StreamDescriber {
   }
 
   stream(stream: Stream): StreamJson {
-    const consumers = [...stream.consumers];
+    // What is made from the stream is shown as a source of it, and who watches that as one of its viewers.
+    const all = [stream, ...stream.derived].map((one) => ({
+      producers: one.producers.map((producer) => this.#producer(producer, one, [...one.consumers])),
+      consumers: [...one.consumers]
+        .filter((consumer) => consumer.formatName !== REMAKER)
+        .map((one) => this.consumer(one)),
+    }));
     return {
-      producers:
-        stream.producers.length === 0 ? null : stream.producers.map((one) => this.#producer(one, stream, consumers)),
-      consumers: stream.everUsed ? consumers.map((consumer) => this.consumer(consumer)) : null,
+      producers: stream.producers.length === 0 ? null : all.flatMap(({ producers }) => producers),
+      consumers: stream.everUsed ? all.flatMap(({ consumers }) => consumers) : null,
     };
   }
 
@@ -99,6 +107,7 @@ export class StreamDescriber {
       senders: list(consumer.tracks.map((track, index) => this.#sender(consumer, track, index === 0))),
       bytes_send: count(consumer.bytesSent),
       details: consumer.details,
+      refused: list(consumer.refused),
     };
   }
 

@@ -48,8 +48,8 @@ export async function forwardStream(
   request.signal.addEventListener('abort', onAbort, { once: true });
   let unsubscribe = (): void => {};
   try {
-    const forwarder = await Forwarder.start(input, consumer, request.signal, sink);
-    unsubscribe = input.subscribe((units) => forwarder.push(units), { immediate: true });
+    const forwarder = await Forwarder.start(consumer.stream, consumer, request.signal, sink);
+    unsubscribe = consumer.stream.subscribe((units) => forwarder.push(units), { immediate: true });
     if (!request.signal.aborted) await ended.promise;
   } finally {
     request.signal.removeEventListener('abort', onAbort);

@@ -41,15 +41,16 @@ export async function withKeyFrame<T>(
     const wants: readonly MediaWant[] = [{ kind: 'video', codecs }];
     const onEnd = (reason: HearthcamError): void => deadline.abort(reason);
     consumer = await openForHttp(stream, { ...who, wants, signal, onEnd });
+    const { stream: fed } = consumer;
     const trackId = consumer.tracks[0]?.id ?? -1;
     // What is kept of a camera that is away may be old; a still that claims to be live must not be.
-    const cached = stream.running ? usable(stream.gop().units[0], trackId) : undefined;
-    const first = cached ?? (await nextKeyFrame(stream, trackId, signal));
+    const cached = fed.running ? usable(fed.gop().units[0], trackId) : undefined;
+    const first = cached ?? (await nextKeyFrame(fed, trackId, signal));
     try {
       return await count(consumer, first, use);
     } catch (error) {
       if (!unusable(error)) throw error;
-      return await count(consumer, await nextKeyFrame(stream, trackId, signal), use);
+      return await count(consumer, await nextKeyFrame(fed, trackId, signal), use);
     }
   } finally {
     clearTimeout(timer);

@@ -75,9 +75,9 @@ export async function serveLive(
     const { wants } = response;
     const consumer = await openForHttp(stream, { ...who, wants, signal: scope.signal, onEnd: close });
     scope.defer(() => consumer.close());
-    const tracks = await knownFormats(stream, consumer.tracks, scope.signal);
+    const tracks = await knownFormats(consumer.stream, consumer.tracks, scope.signal);
     scope.signal.throwIfAborted();
-    const shared = await response.share(stream, tracks, scope);
+    const shared = await response.share(consumer.stream, tracks, scope);
     scope.defer(() => shared.release());
     scope.signal.throwIfAborted();
 

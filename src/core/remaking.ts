@@ -5,6 +5,9 @@ import type { SourceModule } from './source.ts';
 import type { Stream } from './stream.ts';
 import { type Target, targetKey } from './targets.ts';
 
+/** `ConsumerInfo.formatName` of what makes a stream from another: no viewer by itself. */
+export const REMAKER = 'transcode';
+
 /** A track of a stream that is made from another stream: taken as it is, or made anew. */
 export type DerivedTrack = { readonly copy: MediaWant } | { readonly make: Target };
 
@@ -39,6 +42,13 @@ export function describeDerivation(streamName: string, tracks: readonly DerivedT
     return `#${kind}=${codecs === 'any' ? 'copy' : codecs.join(',')}`;
   });
   return `ffmpeg:${streamName}${parts.join('')}`;
+}
+
+/** The words for an error's `hint`. */
+export function refusalHint(refused: readonly Refusal[]): { hint?: string } {
+  const [first] = refused;
+  if (first === undefined) return {};
+  return { hint: first.hint === undefined ? first.reason : `${first.reason}; ${first.hint}` };
 }
 
 /** For a track that should have been made but failed. */

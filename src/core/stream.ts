@@ -7,7 +7,14 @@ import type { Log } from './log.ts';
 import type { AccessUnit, Track, TrackFormat } from './media.ts';
 import { describeMismatch, type MediaWant, type Negotiation, negotiate } from './negotiate.ts';
 import { Producer, type ProducerOwner, type ProducerTiming } from './producer.ts';
-import { type DerivedTrack, describeDerivation, type Refusal, type Remaker, refusalFor } from './remaking.ts';
+import {
+  type DerivedTrack,
+  describeDerivation,
+  type Refusal,
+  type Remaker,
+  refusalFor,
+  refusalHint,
+} from './remaking.ts';
 import { SharedParts } from './shared-parts.ts';
 import {
   parseSourceSpec,
@@ -343,7 +350,7 @@ export class Stream implements ProducerOwner {
     }
     throw new HearthcamError('stream.codecs', describeMismatch(this.#tracks, request.wants), {
       status: 500,
-      ...(refused[0] === undefined ? {} : { hint: [refused[0].reason, refused[0].hint ?? []].flat().join('; ') }),
+      ...refusalHint(refused),
     });
   }
 

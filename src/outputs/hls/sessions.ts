@@ -112,8 +112,8 @@ export class HlsSession {
       if (hasVideo && !consumer.tracks.some((track) => track.kind === 'video')) {
         throw new HearthcamError('hls.codecs', describeMismatch(stream.tracks, this.wants), { status: 500 });
       }
-      const tracks = await knownFormats(stream, consumer.tracks, signal);
-      this.#running = { consumer, muxer: new HlsMuxer(stream, tracks, this.#next) };
+      const tracks = await knownFormats(consumer.stream, consumer.tracks, signal);
+      this.#running = { consumer, muxer: new HlsMuxer(consumer.stream, tracks, this.#next) };
       return this.#running;
     } catch (error) {
       consumer.close();

@@ -101,8 +101,8 @@ async function serveMessages(env: Env, session: WsSession, parent: Scope): Promi
       },
     });
     scope.defer(() => consumer.close());
-    const tracks = await knownFormats(stream, consumer.tracks, scope.signal);
-    const shared = await shareForm(env, stream, tracks, MESSAGES);
+    const tracks = await knownFormats(consumer.stream, consumer.tracks, scope.signal);
+    const shared = await shareForm(env, consumer.stream, tracks, MESSAGES);
     scope.defer(() => shared.release());
     scope.signal.throwIfAborted();
     session.send('mjpeg');

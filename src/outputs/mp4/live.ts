@@ -42,9 +42,9 @@ export async function serveLive(
     };
     const consumer = await openForHttp(stream, { ...who, wants: query.wants, signal: scope.signal, onEnd: finish });
     scope.defer(() => consumer.close());
-    const tracks = await knownFormats(stream, consumer.tracks, scope.signal);
+    const tracks = await knownFormats(consumer.stream, consumer.tracks, scope.signal);
     scope.signal.throwIfAborted();
-    const shared = stream.share(LiveMp4.key(tracks), () => new LiveMp4(stream, tracks));
+    const shared = consumer.stream.share(LiveMp4.key(tracks), () => new LiveMp4(consumer.stream, tracks));
     scope.defer(() => shared.release());
 
     // The fragments are written to the socket as they are for all viewers, past the chunks of HTTP/1.1.

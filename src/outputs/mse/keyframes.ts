@@ -60,10 +60,10 @@ export async function serveKeyframes(env: Env, session: WsSession, value: unknow
   });
   scope.defer(() => consumer.close());
   refuseSoundOnly(stream, consumer);
-  const [track] = await knownFormats(stream, consumer.tracks, scope.signal);
+  const [track] = await knownFormats(consumer.stream, consumer.tracks, scope.signal);
   scope.signal.throwIfAborted();
   if (track === undefined || track.format === null) return;
-  const shared = stream.share(`keyframes:${track.id}`, () => new KeyframeFeed(stream, track));
+  const shared = consumer.stream.share(`keyframes:${track.id}`, () => new KeyframeFeed(consumer.stream, track));
   scope.defer(() => shared.release());
   session.send('mse', mp4Mime([track.format]));
   const out = new SocketViewer(session.socket, DEFAULT_VIEWER_LIMITS, performance.now(), () =>

@@ -5,6 +5,7 @@ import { HearthcamError } from '../../core/errors.ts';
 import { LiveMp4 } from '../../core/live-mp4.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
 import { describeMismatch } from '../../core/negotiate.ts';
+import { refusalHint } from '../../core/remaking.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
@@ -24,14 +25,15 @@ export async function serveMse(env: Env, session: WsSession, value: unknown, sco
   await play(stream, session, parseCodecTokens(value), scope);
 }
 
-async function play(stream: Stream, session: WsSession, offer: CodecOffer, parent: Scope): Promise<void> {
+async function play(asked: Stream, session: WsSession, offer: CodecOffer, parent: Scope): Promise<void> {
   const scope = parent.child('viewer');
   try {
-    const consumer = await openViewer(stream, session, offer, 'mse/fmp4', scope.signal, (reason) => {
-      leave(stream, session, offer, parent, scope, reason);
+    const consumer = await openViewer(asked, session, offer, 'mse/fmp4', scope.signal, (reason) => {
+      leave(asked, session, offer, parent, scope, reason);
     });
     scope.defer(() => consumer.close());
-    refuseSoundOnly(stream, consumer);
+    refuseSoundOnly(asked, consumer);
+    const { stream } = consumer;
     const tracks = await knownFormats(stream, consumer.tracks, scope.signal);
     scope.signal.throwIfAborted();
     const shared = stream.share(LiveMp4.key(tracks), () => new LiveMp4(stream, tracks));
@@ -82,7 +84,10 @@ export function openViewer(
 export function refuseSoundOnly(stream: Stream, consumer: Consumer): void {
   const hasVideo = stream.tracks.some((track) => track.kind === 'video');
   if (!hasVideo || consumer.tracks.some((track) => track.kind === 'video')) return;
-  throw new HearthcamError('mse.codecs', describeMismatch(stream.tracks, consumer.wants), { status: 500 });
+  throw new HearthcamError('mse.codecs', describeMismatch(stream.tracks, consumer.wants), {
+    status: 500,
+    ...refusalHint(consumer.refused),
+  });
 }
 
 /**

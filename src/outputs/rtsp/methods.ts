@@ -70,7 +70,7 @@ async function openPlayer(connection: RtspConnection, target: RtspTarget): Promi
   const stream = findStream(connection, target);
   const consumer = await openConsumer(connection, stream, wantsFor(target.query, config.default_query));
   try {
-    const tracks = await offer(stream, consumer.tracks, connection.closed.signal);
+    const tracks = await offer(consumer.stream, consumer.tracks, connection.closed.signal);
     const asked = Number(target.query.get('pkt_size') ?? config.pkt_size);
     const packetBytes = Number.isInteger(asked) && asked >= 0 && asked <= 65_000 ? asked : config.pkt_size;
     const player = new Player({ consumer, tracks, packetBytes, limits });

@@ -59,7 +59,7 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
     },
   });
   try {
-    service.refuseReordering(stream);
+    service.refuseReordering(consumer.stream);
     const { answered, media } = assign(sections, consumer);
     viewerPeer = await service.connect(
       {
@@ -73,7 +73,7 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
         candidates: [...offer.candidates, ...request.candidates],
         iceServers: request.iceServers,
         local: request.local,
-        stream,
+        stream: consumer.stream,
       },
       {
         onConnected: (remote) => {
@@ -119,7 +119,7 @@ function toSection(offered: OfferedMedia): Section {
   const kind = mediaKind(offered);
   const receives = offered.direction === 'recvonly' || offered.direction === 'sendrecv';
   const codecs = receives ? offeredCodecs(offered) : [];
-  return { offered, want: kind === null || codecs.length === 0 ? null : { kind, codecs } };
+  return { offered, want: kind === null || codecs.length === 0 ? null : { kind, codecs, inOrder: true } };
 }
 
 function assign(
