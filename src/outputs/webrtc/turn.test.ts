@@ -56,8 +56,16 @@ test('viewers who can not reach the server see the picture through the TURN serv
     // The server is told an address where nobody is, and the viewer only the relay's.
     const body = `${offer}a=candidate:1 1 udp 2113937151 127.0.0.1 9 typ host\r\n`;
     const headers = { 'content-type': 'application/sdp' };
-    const response = await fetch(`${app.url}/api/webrtc?src=cam`, { method: 'POST', headers, body });
-    return (await response.text()).replace(/^a=candidate:(?!.* typ relay).*\r\n/gm, '');
+    // On a busy machine an answer may come before the relay has been heard of.
+    const answer = await waitFor(
+      async () => {
+        const response = await fetch(`${app.url}/api/webrtc?src=cam`, { method: 'POST', headers, body });
+        const sdp = await response.text();
+        return sdp.includes(' typ relay') && sdp;
+      },
+      { timeoutMs: 20_000, what: 'an answer that names the relay' },
+    );
+    return answer.replace(/^a=candidate:(?!.* typ relay).*\r\n/gm, '');
   });
   // Two of them: each has a port of its own.
   for (const viewer of [
