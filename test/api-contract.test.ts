@@ -17,7 +17,7 @@ import { startTestApp, type TestApp } from '../testkit/app.ts';
 import { audioFormat, type ScriptedSource, scriptedSource, videoFormat } from '../testkit/scripted-source.ts';
 import { waitFor } from '../testkit/wait.ts';
 
-// go2rtc's HTTP contract (compat.md 1.1–1.3, 7 and 8), asked over a real connection.
+// go2rtc's HTTP contract (compatibility.md 1.1–1.3, 5.1 and 6), asked over a real connection.
 
 interface Server extends TestApp {
   readonly file: string;
@@ -489,7 +489,7 @@ test('log, restart, exit, schema, graph and what can be discovered', async (t) =
   assert.ok(!dot.text.includes('hunter2'));
 });
 
-test("Home Assistant's way from its start to a still picture's stream (compat.md 8)", async (t) => {
+test("Home Assistant's way from its start to a still picture's stream (compatibility.md 5.1)", async (t) => {
   const server = await start(t, { text: 'streams:\n' });
   // At its start: version, schemes.
   const { version } = (await server.get('/api')).json;

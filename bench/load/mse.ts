@@ -4,7 +4,10 @@ import { readStamp, STAMP_MARK } from '../lib/stamp.ts';
 import type { Collector } from '../lib/stats.ts';
 import { PictureTimes } from './picture-times.ts';
 
-/** One MSE viewer (compat.md 1.5). Resolves when it has its first picture. `url` is `ws://host:port/api/ws?src=…`. */
+/**
+ * One MSE viewer (compatibility.md 1.5). Resolves when it has its first picture. `url` is
+ * `ws://host:port/api/ws?src=…`.
+ */
 export function mseViewer(url: string, collector: Collector): Promise<void> {
   const { hostname, port, pathname, search } = new URL(url);
   return new Promise((resolve, reject) => {

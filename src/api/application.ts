@@ -8,7 +8,7 @@ import type { ApiServices } from './services.ts';
 const MAX_CONFIG_BYTES = 2 * 1024 * 1024;
 const READ: readonly HttpMethod[] = ['GET', 'HEAD'];
 
-/** `/api`, `/api/config`, `/api/log`, `/api/restart`, … (compat.md 1.1) */
+/** `/api`, `/api/config`, `/api/log`, `/api/restart`, … (compatibility.md 1.1) */
 export function mountApplication(env: Env, services: ApiServices): void {
   const { routes } = env;
   // A body of its own is never needed here, so every method is answered alike, as go2rtc does.

@@ -2,7 +2,7 @@ import type { Codec, Track, TrackFormat } from '../core/media.ts';
 import type { MediaWant } from '../core/negotiate.ts';
 import type { SourceTrack } from '../core/source.ts';
 
-/** ffprobe's names (compat.md 1.2). */
+/** ffprobe's names (compatibility.md 1.2). */
 const FFPROBE: Readonly<Record<Codec, string>> = {
   h264: 'h264',
   h265: 'hevc',

@@ -6,7 +6,7 @@ import { REMAKER, type Refusal } from '../core/remaking.ts';
 import type { Stream } from '../core/stream.ts';
 import { type CodecInfo, codecInfo, sourceMedia, wantMedia } from './codec-names.ts';
 
-/** The objects of `/api/streams` (compat.md 1.2). Every field that says nothing is left out, `url` never. */
+/** The objects of `/api/streams` (compatibility.md 1.2). Every field that says nothing is left out, `url` never. */
 
 export interface ReceiverInfo {
   readonly id: number;
@@ -70,7 +70,8 @@ export type Show = (text: string) => string;
 const FIRST_ID = 1_000_000;
 
 /**
- * Streams, producers and consumers in the shape of go2rtc's `/api/streams` (compat.md 1.2), sources masked by `show`.
+ * Streams, producers and consumers in the shape of go2rtc's `/api/streams` (compatibility.md 1.2), sources masked by
+ * `show`.
  */
 export class StreamDescriber {
   readonly #show: Show;

@@ -3,8 +3,9 @@ import { HearthcamError } from '../core/errors.ts';
 import { queryOf, sendJson, sendText } from './reply.ts';
 
 /**
- * Endpoints by which clients ask what could be found or used (compat.md 1.7). Nothing is searched for, so they give
- * go2rtc's answer for "nothing found": clients like Frigate's health check must not take a missing route for an error.
+ * Endpoints by which clients ask what could be found or used (compatibility.md 1.7). Nothing is searched for, so they
+ * give go2rtc's answer for "nothing found": clients like Frigate's health check must not take a missing route for an
+ * error.
  */
 const NO_SOURCES: readonly string[] = [
   '/api/ffmpeg/hardware',
@@ -24,8 +25,8 @@ const NO_SOURCES: readonly string[] = [
 ];
 
 /**
- * Discovery that finds nothing, and talking to a camera, which is not offered: go2rtc's answers for these (compat.md
- * 1.7).
+ * Discovery that finds nothing, and talking to a camera, which is not offered: go2rtc's answers for these
+ * (compatibility.md 1.7).
  */
 export function mountDiscovery({ routes, hub }: Env): void {
   for (const path of NO_SOURCES) {

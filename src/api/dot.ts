@@ -1,6 +1,9 @@
 import type { StreamJson } from './describe.ts';
 
-/** `/api/streams.dot`: producers, streams and consumers as a Graphviz graph; edges carry the bytes (compat.md 1.1). */
+/**
+ * `/api/streams.dot`: producers, streams and consumers as a Graphviz graph; edges carry the bytes
+ * (compatibility.md 1.1).
+ */
 export function streamsDot(streams: Readonly<Record<string, StreamJson>>): string {
   const lines = ['digraph {', '  rankdir=LR', '  node [shape=box]'];
   for (const [name, { producers, consumers }] of Object.entries(streams)) {

@@ -6,7 +6,7 @@ import { mountPreload } from './preload.ts';
 import type { ApiServices } from './services.ts';
 import { StreamsApi } from './streams.ts';
 
-/** go2rtc's application endpoints (compat.md 1.1–1.3, and 1.7 as far as nothing is found). */
+/** go2rtc's application endpoints (compatibility.md 1.1–1.3, and 1.7 as far as nothing is found). */
 export function createApi(services: ApiServices): OutputModule {
   return {
     name: 'api',

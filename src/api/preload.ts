@@ -9,7 +9,7 @@ import type { ApiServices } from './services.ts';
 
 const DEFAULT_QUERY = 'video&audio';
 
-/** `/api/preload` (compat.md 1.3). Nothing here waits for a camera: go2rtc blocks for 10 s when one is dead. */
+/** `/api/preload` (compatibility.md 1.3). Nothing here waits for a camera: go2rtc blocks for 10 s when one is dead. */
 export function mountPreload(env: Env, services: ApiServices, describer: StreamDescriber): void {
   const path = '/api/preload';
   const { routes, preloads, hub } = env;

@@ -7,7 +7,7 @@ export function queryOf(request: FastifyRequest): URLSearchParams {
   return new URLSearchParams(at < 0 ? '' : url.slice(at + 1));
 }
 
-/** go2rtc's errors: one line of plain text (compat.md 1.0). */
+/** go2rtc's errors: one line of plain text (compatibility.md 1.0). */
 export function sendText(reply: FastifyReply, status: number, text: string): FastifyReply {
   return reply
     .code(status)

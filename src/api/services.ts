@@ -9,7 +9,7 @@ export interface ApiServices {
   readonly show: (text: string) => string;
   /** For everything else that leaves: always masks. */
   readonly mask: (text: string) => string;
-  /** go2rtc version to report (compat.md 8). */
+  /** go2rtc version to report (compatibility.md 5.1). */
   readonly version: string;
   readonly ownVersion: string;
   readonly rtsp: { readonly listen: string; readonly default_query: string; readonly pkt_size: number };

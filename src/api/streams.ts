@@ -12,7 +12,7 @@ import type { ApiServices } from './services.ts';
 const MAX_NAME_LENGTH = 200;
 const MAX_SOURCES = 20;
 
-/** `/api/streams` and `/api/streams.dot` (compat.md 1.2). No request waits for another one's camera. */
+/** `/api/streams` and `/api/streams.dot` (compatibility.md 1.2). No request waits for another one's camera. */
 export class StreamsApi {
   readonly #env: Env;
   readonly #services: ApiServices;

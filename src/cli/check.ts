@@ -114,7 +114,7 @@ function sourceProblems(store: ConfigStore): ConfigProblem[] {
   return problems;
 }
 
-/** Kinds of sources that go2rtc has besides ours (compat.md 3): no misspellings. */
+/** Kinds of sources that go2rtc has besides ours (compatibility.md 3): no misspellings. */
 const OTHER_SCHEMES: ReadonlySet<string> = new Set(
   (
     'alsa bubble doorbird dvrip echo eseecloud exec expr flussonic gopro hass homekit isapi ivideon kasa multitrans nest ' +

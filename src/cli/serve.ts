@@ -100,7 +100,7 @@ const MODULE_NAMES: Readonly<Record<string, readonly string[]>> = {
   mjpeg: ['mjpeg'],
 };
 
-/** `app.modules`: an empty list means all (compat.md 4). */
+/** `app.modules`: an empty list means all (compatibility.md 4). */
 export function enabledModules(names: readonly string[]): readonly OutputModule[] {
   if (names.length === 0) return allOutputs;
   const off = Object.entries(MODULE_NAMES).flatMap(([name, ours]) => (names.includes(name) ? [] : ours));

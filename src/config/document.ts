@@ -49,7 +49,7 @@ export interface ConfigDocument {
 
 export interface ParseOptions {
   readonly label: string;
-  /** Absent: `${…}` stays as it is (inline values on the command line, compat.md 4). */
+  /** Absent: `${…}` stays as it is (inline values on the command line, compatibility.md 4). */
   readonly references?: ReferenceSources;
 }
 

@@ -11,8 +11,8 @@ export type ConfigInput =
 const DEFAULT_FILES: readonly string[] = ['hearthcam.yaml', 'go2rtc.yaml'];
 
 /**
- * A file name, inline `{yaml or json}`, inline YAML of several lines, or `log.level=debug` (compat.md 4). A name that
- * exists as a file is a file, whatever it looks like.
+ * A file name, inline `{yaml or json}`, inline YAML of several lines, or `log.level=debug` (compatibility.md 4). A name
+ * that exists as a file is a file, whatever it looks like.
  */
 export function parseInput(value: string, cwd: string): ConfigInput {
   const label = 'command line';

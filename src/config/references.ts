@@ -1,9 +1,9 @@
 /**
  * `${NAME}`, `${NAME:default}` and `${file:/run/secrets/x}` in a configuration file.
  *
- * go2rtc replaces them in the text before it parses the YAML (compat.md 4), so they may stand where YAML would not
- * allow a brace. Here each is first replaced by a token of the same length that YAML takes for an ordinary word: the
- * structure can't be changed by what a password happens to contain, and every position stays that of the file.
+ * go2rtc replaces them in the text before it parses the YAML (compatibility.md 4), so they may stand where YAML would
+ * not allow a brace. Here each is first replaced by a token of the same length that YAML takes for an ordinary word:
+ * the structure can't be changed by what a password happens to contain, and every position stays that of the file.
  */
 
 export interface Reference {
@@ -80,7 +80,7 @@ export type Resolution =
   | { readonly status: 'found'; readonly value: string; readonly secret: boolean }
   | { readonly status: 'missing'; readonly reason: string };
 
-/** Order: the file's own `env:` map, the credentials directory, the environment, the default (compat.md 4). */
+/** Order: the file's own `env:` map, the credentials directory, the environment, the default (compatibility.md 4). */
 export function resolveReference(
   reference: Reference,
   fileEnv: Readonly<Record<string, string>>,

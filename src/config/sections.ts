@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type ConfigSection, unsupported } from './section.ts';
 
-/** The sections of the program itself. Outputs bring theirs along; compat.md 4 lists go2rtc's. */
+/** The sections of the program itself. Outputs bring theirs along; compatibility.md 4 lists go2rtc's. */
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'panic', 'disabled'] as const;
 

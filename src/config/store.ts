@@ -46,7 +46,7 @@ export class ConfigStore implements SettingsFile {
     return this.#current;
   }
 
-  /** The first file among the `-c` values (compat.md 4); it needn't exist yet. */
+  /** The first file among the `-c` values (compatibility.md 4); it needn't exist yet. */
   get path(): string | undefined {
     for (const input of this.#options.inputs) if (input.kind === 'file') return input.path;
     return undefined;

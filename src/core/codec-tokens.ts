@@ -11,9 +11,9 @@ export interface CodecOffer {
 }
 
 /**
- * Reads the codec list of an `mse`, `mp4` or `hls` message (compat.md 1.5): `avc1.640029,hvc1.1.6.L153.B0,mp4a.40.2,…`.
- * Only go2rtc's own tokens count, exactly as written, plus `av01…`, `vp09…` and `changetype` of our own player. With
- * none of them: H.264 or H.265, and AAC.
+ * Reads the codec list of an `mse`, `mp4` or `hls` message (compatibility.md 1.5):
+ * `avc1.640029,hvc1.1.6.L153.B0,mp4a.40.2,…`. Only go2rtc's own tokens count, exactly as written, plus `av01…`, `vp09…`
+ * and `changetype` of our own player. With none of them: H.264 or H.265, and AAC.
  */
 export function parseCodecTokens(value: unknown): CodecOffer {
   const tokens = typeof value === 'string' ? value.split(',').map((token) => token.trim()) : [];

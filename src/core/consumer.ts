@@ -6,7 +6,9 @@ import type { Stream } from './stream.ts';
 
 /** Who is asking, for `/api/streams` and for the log. */
 export interface ConsumerInfo {
-  /** `rtsp`, `mse/fmp4`, `hls/fmp4`, `mp4`, `webrtc`, `mjpeg`, `keyframe`, `preload`, `probe`, … (compat.md 1.2) */
+  /**
+   * `rtsp`, `mse/fmp4`, `hls/fmp4`, `mp4`, `webrtc`, `mjpeg`, `keyframe`, `preload`, `probe`, … (compatibility.md 1.2)
+   */
   readonly formatName: string;
   readonly protocol: string;
   readonly remoteAddr: string;

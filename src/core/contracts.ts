@@ -36,7 +36,7 @@ export interface Route {
   handler(request: FastifyRequest, reply: FastifyReply, peer: Peer): unknown;
 }
 
-/** One `/api/ws` connection (compat.md 1.5). */
+/** One `/api/ws` connection (compatibility.md 1.5). */
 export interface WsSession {
   /** `?src=` as sent. */
   readonly src: string;

@@ -1,4 +1,4 @@
-/** The level words are those of go2rtc's log lines, which Home Assistant parses (compat.md 5.1). */
+/** The level words are those of go2rtc's log lines, which Home Assistant parses (compatibility.md 5.1). */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 
 /** A place to write lines for the owner. Secrets are masked by the sink (see `secrets.ts`), never by the caller. */

@@ -42,7 +42,10 @@ function fits({ codec, format }: Track, want: MediaWant): boolean {
   return want.codecs === 'any' || want.codecs.includes(codec);
 }
 
-/** go2rtc's wording, which clients show: `streams: codecs not matched: video:JPEG => video:H264, audio:AAC` (compat.md 1.4). */
+/**
+ * go2rtc's wording, which clients show: `streams: codecs not matched: video:JPEG => video:H264, audio:AAC`
+ * (compatibility.md 1.4).
+ */
 export function describeMismatch(tracks: readonly Track[], wants: readonly MediaWant[]): string {
   const have = tracks.map((track) => `${track.kind}:${track.codec.toUpperCase()}`);
   const want = wants.flatMap((one) =>

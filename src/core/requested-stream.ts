@@ -7,8 +7,8 @@ import type { Stream } from './stream.ts';
 
 /**
  * The stream that `src` (and `name`) of a request mean: a stream's name, or a URL, which makes a stream of that URL
- * (called `name`, else as the URL itself) as go2rtc does (compat.md 1.4). As this lets whoever asks make the server
- * connect to any host, it needs the right to configure.
+ * (called `name`, else as the URL itself) as go2rtc does (compatibility.md 1.4). As this lets whoever asks make the
+ * server connect to any host, it needs the right to configure.
  * @throws HearthcamError 404 `stream not found`, 403 without the right, 400 for a URL that can't be a source.
  */
 export function requestedStream(

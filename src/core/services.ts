@@ -20,7 +20,7 @@ export interface SettingsFile {
   mergePatch(text: string): Promise<void>;
 }
 
-/** The last lines of the log, as JSON lines (compat.md 1.1 `/api/log`), at most 1 MiB. */
+/** The last lines of the log, as JSON lines (compatibility.md 1.1 `/api/log`), at most 1 MiB. */
 export interface LogRing {
   /** Chunks of whole JSON lines, oldest first. */
   text(): string;

@@ -6,7 +6,10 @@ import { parseSourceSpec, type SourceSpec } from './source.ts';
 const PROGRAMS: ReadonlySet<string> = new Set(['exec', 'echo', 'expr']);
 /** What only opens a network connection to a camera. `x`: certificate not checked. */
 const NETWORK: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'rtspx', 'http', 'https', 'httpx']);
-/** The filters with which Home Assistant turns a picture (compat.md 5.1): the only text with a space that is let in. */
+/**
+ * The filters with which Home Assistant turns a picture (compatibility.md 5.1): the only text with a space that is let
+ * in.
+ */
 const ORIENTATION = /^-vf (?:hflip|vflip|transpose=[0-3])(?:,(?:hflip|vflip|transpose=[0-3]))*$/;
 
 /**

@@ -44,7 +44,7 @@ export interface SourceTrack {
 
 export interface SourceDescription {
   readonly tracks: readonly SourceTrack[];
-  /** `rtsp`, `flv`, `mpegts`, `mp4`, `hls`, `mjpeg`, `webrtc`, … (compat.md 1.2 `format_name`). */
+  /** `rtsp`, `flv`, `mpegts`, `mp4`, `hls`, `mjpeg`, `webrtc`, … (compatibility.md 1.2 `format_name`). */
   readonly formatName: string;
   /** `rtsp+tcp`, `rtsp+udp`, `http`, … */
   readonly protocol: string;

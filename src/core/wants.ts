@@ -1,7 +1,7 @@
 import type { AudioCodec, Codec, MediaKind, VideoCodec } from './media.ts';
 import type { MediaWant } from './negotiate.ts';
 
-/** go2rtc's names in queries (`?video=h264,h265&audio=aac`), compat.md 1.2 and 2. */
+/** go2rtc's names in queries (`?video=h264,h265&audio=aac`), compatibility.md 1.2 and 2. */
 const NAMES: ReadonlyMap<string, Codec> = new Map<string, Codec>(
   Object.entries({
     h264: 'h264',

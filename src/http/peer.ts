@@ -5,7 +5,7 @@ import type { Peer } from '../core/contracts.ts';
 export interface AuthOptions {
   readonly username: string;
   readonly password: string;
-  /** Ask loopback peers for credentials too (compat.md 1.0). */
+  /** Ask loopback peers for credentials too (compatibility.md 1.0). */
   readonly localAuth: boolean;
 }
 
@@ -44,7 +44,7 @@ export function header(request: IncomingMessage, name: string): string | undefin
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** Peer for `/api/streams`: `address:port`, or `a forwarded b` behind a proxy (compat.md 1.2). */
+/** Peer for `/api/streams`: `address:port`, or `a forwarded b` behind a proxy (compatibility.md 1.2). */
 export function describePeer(request: IncomingMessage): string {
   const { remoteAddress, remotePort } = request.socket;
   const address = remoteAddress === undefined ? 'unix' : `${remoteAddress.replace(/^::ffff:/, '')}:${remotePort ?? 0}`;
@@ -67,7 +67,10 @@ export function isHomeHost(host: string | undefined, allowed: readonly string[])
   return /\.(local|lan|home|internal|localhost|localdomain|box|home\.arpa)$/.test(name);
 }
 
-/** go2rtc's rule: an Origin must name the Host; an Origin with a port also matches a Host without (compat.md 1.0). */
+/**
+ * go2rtc's rule: an Origin must name the Host; an Origin with a port also matches a Host without
+ * (compatibility.md 1.0).
+ */
 export function originMatches(origin: string | undefined, host: string | undefined): boolean {
   if (origin === undefined || origin === '') return true;
   const match = /^[a-z]+:\/\/([^/]+)$/i.exec(origin);

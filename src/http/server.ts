@@ -44,7 +44,7 @@ const MAX_CONNECTIONS = 2_000;
 /** A failure that repeats is told once in this time. */
 const REPEAT_MS = 10_000;
 
-/** Paths that go2rtc never prefixes with `base_path` (compat.md 1.0). */
+/** Paths that go2rtc never prefixes with `base_path` (compatibility.md 1.0). */
 const UNPREFIXED = /^\/(onvif\/|static(\?|$)|streams(\?|$)|stream\/)/;
 
 /** One HTTP service behind all its listeners (TCP, TLS, unix socket). Modules mount routes before `listen`. */
@@ -173,7 +173,7 @@ export class HttpServer implements Routes {
     server.on('error', (error) => this.#log.error(`listener failed: ${error.message}`));
     const address = server.address();
     if (address !== null && typeof address === 'object') this.addresses.push(address);
-    // Home Assistant waits for this line (compat.md 5.1).
+    // Home Assistant waits for this line (compatibility.md 5.1).
     this.#log.info(what === 'tls_listen' ? 'tls listen' : 'listen', { addr: describeListen(where, address) });
     if (what !== 'unix_listen' && this.#options.username === '' && isEverywhere(where.host)) {
       this.#log.warn('everybody on this network can see the cameras: set api.username and api.password');
@@ -272,7 +272,7 @@ export class HttpServer implements Routes {
       .send('Unauthorized\n');
   }
 
-  /** go2rtc's clients read plain text (compat.md 1.0); those that ask for JSON get code, message and hint. */
+  /** go2rtc's clients read plain text (compatibility.md 1.0); those that ask for JSON get code, message and hint. */
   #sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const known = error instanceof HearthcamError ? error : undefined;
     const status = known?.status ?? statusOf(error) ?? 500;

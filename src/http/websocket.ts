@@ -16,7 +16,7 @@ const PING_MS = 20_000;
 const MESSAGE_BURST = 200;
 const MESSAGES_PER_SECOND = 20;
 
-/** Serves `/api/ws` (compat.md 1.5): finds the handler for each message and looks at the right that it needs. */
+/** Serves `/api/ws` (compatibility.md 1.5): finds the handler for each message and looks at the right that it needs. */
 export class WebSocketHub {
   readonly #messages = new Map<string, WsMessage>();
   readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });

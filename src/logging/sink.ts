@@ -23,7 +23,7 @@ const WORDS: Readonly<Record<string, { word: string; color: string }>> = {
   error: { word: 'ERR', color: '31;1' },
 };
 
-/** The last log lines as JSON lines, bounded in bytes (compat.md 1.1 `/api/log`: 1 MiB). */
+/** The last log lines as JSON lines, bounded in bytes (compatibility.md 1.1 `/api/log`: 1 MiB). */
 export class LogRing {
   readonly #maxBytes: number;
   #lines: string[] = [];
@@ -110,7 +110,7 @@ class PinoLog implements Log {
 /** A line stays one line, and no terminal obeys it, whatever a camera has answered. */
 const LINE_BREAKS = /\p{Cc}+/gu;
 
-/** `HH:MM:SS.mmm INF [api] listen addr=:1984`: the second word is parsed by Home Assistant (compat.md 5.1). */
+/** `HH:MM:SS.mmm INF [api] listen addr=:1984`: the second word is parsed by Home Assistant (compatibility.md 5.1). */
 function formatText(line: string, color: boolean): string {
   const entry = parseLine(line);
   if (entry === undefined) return line;

@@ -1,7 +1,7 @@
 import '../player/hearthcam-player.ts';
 import { byId, el } from './dom.ts';
 
-/** `stream.html?src=a&src=b&mode=webrtc,mse&media=video&width=400px&background=false` (compat.md 1.8). */
+/** `stream.html?src=a&src=b&mode=webrtc,mse&media=video&width=400px&background=false` (compatibility.md 1.8). */
 const query = new URLSearchParams(location.search);
 const names = query.getAll('src').filter((name) => name !== '');
 const players = byId('players');

@@ -19,8 +19,8 @@ const DEFAULT_AGE_MS = 1_000;
 const MAX_AGE_MS = 60_000;
 
 /**
- * Reads the query of `/api/frame.jpeg` (compat.md 1.4): `src`, `name`, `width`|`w`, `height`|`h`, `rotate`, `cache`,
- * and our own `quality`. `hardware` and `hw` are go2rtc's and change nothing here.
+ * Reads the query of `/api/frame.jpeg` (compatibility.md 1.4): `src`, `name`, `width`|`w`, `height`|`h`, `rotate`,
+ * `cache`, and our own `quality`. `hardware` and `hw` are go2rtc's and change nothing here.
  * @throws HearthcamError 400 that names the parameter
  */
 export function parseFrameQuery(query: URLSearchParams): FrameQuery {

@@ -21,7 +21,7 @@ const WHOLE_SEGMENT_TIMEOUT_MS = 20_000;
 /** A request waits no longer than so many target durations (§6.2.5.2: three). */
 const BLOCK_TARGETS = 3;
 
-/** Low-Latency HLS with fragmented MP4 (RFC 8216bis; compat.md 1.4). */
+/** Low-Latency HLS with fragmented MP4 (RFC 8216bis; compatibility.md 1.4). */
 export const hls: OutputModule = {
   name: 'hls',
   start(env: Env, _config: unknown, scope: Scope): void {
@@ -33,7 +33,7 @@ export const hls: OutputModule = {
         path,
         right,
         handler: (request, reply, peer) => {
-          // Players on other pages (Chromecast, cards) fetch these; compat.md 1.4.
+          // Players on other pages (Chromecast, cards) fetch these; compatibility.md 1.4.
           reply.header('access-control-allow-origin', '*').header('access-control-allow-headers', '*');
           return request.method === 'OPTIONS' ? reply.code(200).send('') : serve(request, reply, peer);
         },

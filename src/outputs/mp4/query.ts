@@ -19,7 +19,7 @@ const AUDIO: readonly Codec[] = ['aac', 'flac', 'pcma', 'pcmu', 'l16', 'opus', '
 const MAX_DURATION_S = 24 * 3600;
 
 /**
- * Reads the query of `/api/stream.mp4` and `/api/frame.mp4` (compat.md 1.4).
+ * Reads the query of `/api/stream.mp4` and `/api/frame.mp4` (compatibility.md 1.4).
  * @throws HearthcamError 400 that names the parameter
  */
 export function parseMp4Query(query: URLSearchParams): Mp4Query {

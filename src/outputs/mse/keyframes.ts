@@ -45,7 +45,7 @@ class KeyframeFeed implements Disposable {
 
 /**
  * Serves one `mp4` request (for browsers without Media Source Extensions): the reply is called `mse` all the same
- * (compat.md 7, KEEP), then each binary message is a whole file with one key frame.
+ * (compatibility.md 6.1), then each binary message is a whole file with one key frame.
  * @throws HearthcamError when the stream has no video that MP4 carries
  */
 export async function serveKeyframes(env: Env, session: WsSession, value: unknown, scope: Scope): Promise<void> {

@@ -5,7 +5,7 @@ import { serveMse } from './session.ts';
 
 type Serve = (session: WsSession, value: unknown, scope: Scope) => Promise<void>;
 
-/** Live fragmented MP4 over `/api/ws` for Media Source Extensions (compat.md 1.5: messages `mse` and `mp4`). */
+/** Live fragmented MP4 over `/api/ws` for Media Source Extensions (compatibility.md 1.5: messages `mse` and `mp4`). */
 export const mse: OutputModule = {
   name: 'mse',
   start(env) {

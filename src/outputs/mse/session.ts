@@ -80,7 +80,7 @@ export function openViewer(
   });
 }
 
-/** A player that shows nothing but plays sound looks broken: say why instead (compat.md 7, FIX 5). */
+/** A player that shows nothing but plays sound looks broken: say why instead (compatibility.md 6.2.5). */
 export function refuseSoundOnly(stream: Stream, consumer: Consumer): void {
   const hasVideo = stream.tracks.some((track) => track.kind === 'video');
   if (!hasVideo || consumer.tracks.some((track) => track.kind === 'video')) return;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { HearthcamError } from '../../core/errors.ts';
 
-/** Section `rtsp` of the configuration; keys as in go2rtc (compat.md §2, §4), `local_auth` is ours. */
+/** Section `rtsp` of the configuration; keys as in go2rtc (compatibility.md 2, 4), `local_auth` is ours. */
 export const rtspConfig = z.object({
   listen: z
     .string()

@@ -248,7 +248,7 @@ export class RtspConnection {
     await method.run(this, request);
   }
 
-  /** Compat.md §2: without credentials 401 and go on; with wrong ones 401 and close. */
+  /** compatibility.md 2: without credentials 401 and go on; with wrong ones 401 and close. */
   #authenticate(request: RtspRequest): boolean {
     const { auth, log } = this.context;
     if (this.#authenticated || auth === undefined) return true;

@@ -82,7 +82,7 @@ async function openPlayer(connection: RtspConnection, target: RtspTarget): Promi
   }
 }
 
-/** @throws HearthcamError 404, go2rtc's answer to no fitting codec and a dead camera alike (compat.md §2) */
+/** @throws HearthcamError 404, go2rtc's answer to no fitting codec and a dead camera alike (compatibility.md 2) */
 async function openConsumer(
   connection: RtspConnection,
   stream: Stream,

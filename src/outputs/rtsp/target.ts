@@ -11,7 +11,7 @@ export interface RtspTarget {
 
 /**
  * Reads a request URL (absolute, path or `*`). Clients append our `trackID=N` behind the query when there is one
- * (compat.md §2).
+ * (compatibility.md 2).
  */
 export function parseTarget(url: string): RtspTarget {
   let rest = url.replace(/^[a-z]+:\/\/[^/?]*/i, '');

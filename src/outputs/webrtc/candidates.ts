@@ -10,7 +10,7 @@ const LOOKUP_LIMIT_MS = 1_500;
 
 /**
  * Decides which of our addresses viewers are told: those that the transport found, filtered as configured, and those
- * that are configured (compat.md §4 `webrtc.candidates`, `webrtc.filters`).
+ * that are configured (compatibility.md 4 `webrtc.candidates`, `webrtc.filters`).
  */
 export class CandidatePolicy {
   readonly #config: WebrtcConfig;

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import type { IceServer } from './link.ts';
 
 /**
- * The `webrtc` section as go2rtc has it (compat.md §4), read leniently: keys that we don't know are ignored, and what
- * can't be done is told by `describeUnsupported`.
+ * The `webrtc` section as go2rtc has it (compatibility.md 4), read leniently: keys that we don't know are ignored, and
+ * what can't be done is told by `describeUnsupported`.
  */
 export const webrtcConfig = z
   .looseObject({

@@ -12,7 +12,7 @@ import { openViewer } from './viewer.ts';
 /** JSON and base64 add something to an offer of the largest size. */
 const MAX_BODY_BYTES = MAX_SDP_BYTES * 2;
 
-/** How an offer came and how the answer goes back (compat.md 1.6). */
+/** How an offer came and how the answer goes back (compatibility.md 1.6). */
 interface Exchange {
   readonly sdp: string;
   readonly formatName: string;

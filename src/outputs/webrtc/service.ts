@@ -386,7 +386,7 @@ function usable(lines: readonly string[]): string[] {
   });
 }
 
-/** Errors of the offer's parser are the client's; go2rtc answers 500 for them (compat.md 1.6). */
+/** Errors of the offer's parser are the client's; go2rtc answers 500 for them (compatibility.md 1.6). */
 export function asOfferError(error: unknown): unknown {
   if (!(error instanceof WireError)) return error;
   return new HearthcamError(error.code, error.message, { status: 500, cause: error });

@@ -15,7 +15,7 @@ interface Signalling {
   add: ((candidate: string) => void) | undefined;
 }
 
-/** The `webrtc…` messages of `/api/ws` (compat.md 1.5). The connection outlives the socket. */
+/** The `webrtc…` messages of `/api/ws` (compatibility.md 1.5). The connection outlives the socket. */
 export class WebrtcMessages {
   readonly #env: Env;
   readonly #service: WebrtcService;
@@ -131,7 +131,7 @@ function jsonOffer(value: unknown): string {
   throw new HearthcamError('ws.value', 'the value has no "sdp"', { status: 400 });
 }
 
-/** `ice_servers` of Home Assistant's message: TURN servers that the viewer will use, so that we can as well if relays are in use. */
+/** `ice_servers` of Home Assistant's message: TURN servers that the viewer uses; we can as well if relays are in use. */
 function iceServersOf(value: unknown): IceServer[] {
   if (typeof value !== 'object' || value === null || !('ice_servers' in value) || !Array.isArray(value.ice_servers)) {
     return [];

@@ -9,7 +9,7 @@ import { type OfferedMedia, parseOffer } from './sdp/offer.ts';
 import type { OfferRequest, PeerHandle, WebrtcService } from './service.ts';
 
 export interface ViewerRequest extends OfferRequest {
-  /** `webrtc/whep`, `webrtc/json`, `webrtc/post`, `webrtc` (compat.md 1.2). */
+  /** `webrtc/whep`, `webrtc/json`, `webrtc/post`, `webrtc` (compatibility.md 1.2). */
   readonly formatName: string;
   /** Ends a wait for the camera early. */
   readonly signal?: AbortSignal;

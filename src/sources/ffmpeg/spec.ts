@@ -3,7 +3,7 @@ import type { AudioCodec, Codec, MediaKind, VideoCodec } from '../../core/media.
 import type { MediaWant } from '../../core/negotiate.ts';
 import { parseSourceSpec, type SourceSpec } from '../../core/source.ts';
 
-/** What an `ffmpeg:` source asks for (compat.md 3). */
+/** What an `ffmpeg:` source asks for (compatibility.md 3). */
 export interface FfmpegSpec {
   /** The input with its `#` parameters that concern the connection. */
   readonly input: SourceSpec;

@@ -13,7 +13,7 @@ import { type About, TrackSet } from './track-set.ts';
 /** Kinds that are one endless body. */
 export type BodyKind = Exclude<Kind, 'hls' | 'still' | 'web'>;
 
-/** `format_name` of compat.md 1.2. */
+/** `format_name` of compatibility.md 1.2. */
 const FORMAT_NAMES: Readonly<Record<BodyKind, string>> = {
   flv: 'flv',
   mpegts: 'mpegts',

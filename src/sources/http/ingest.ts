@@ -7,7 +7,7 @@ import { Body } from './body.ts';
 import { readBody } from './fetch.ts';
 import { Problems } from './input.ts';
 
-/** Where media may be posted to (compat.md 1.4); the last takes whatever its bytes are. */
+/** Where media may be posted to (compatibility.md 1.4); the last takes whatever its bytes are. */
 const PATHS = ['/api/stream.ts', '/api/stream.flv', '/api/stream.mjpeg', '/api/stream'] as const;
 
 /**

@@ -6,7 +6,9 @@ export function mimeCodec(format: TrackFormat): string {
   return format.codecString;
 }
 
-/** As in an HLS playlist, where FLAC is spelled like its sample entry (compat.md 1.4; Apple's authoring rules). */
+/**
+ * As in an HLS playlist, where FLAC is spelled like its sample entry (compatibility.md 1.4; Apple's authoring rules).
+ */
 export function hlsCodec(format: TrackFormat): string {
   if (format.codec === 'flac') return 'fLaC';
   if (format.codec === 'opus') return 'Opus';

@@ -1,4 +1,4 @@
-/** Boundary of everything that we send as `multipart/x-mixed-replace`: go2rtc's (compat.md 1.4). */
+/** Boundary of everything that we send as `multipart/x-mixed-replace`: go2rtc's (compatibility.md 1.4). */
 const MULTIPART_BOUNDARY = 'frame';
 export const MULTIPART_CONTENT_TYPE = `multipart/x-mixed-replace; boundary=${MULTIPART_BOUNDARY}`;
 

@@ -12,7 +12,7 @@ export interface ServerInfo {
   readonly rtspPort: number | null;
 }
 
-/** Reads `/api` (compat.md 1.1): `rtsp.listen` is `:8554` or `127.0.0.1:8554`. */
+/** Reads `/api` (compatibility.md 1.1): `rtsp.listen` is `:8554` or `127.0.0.1:8554`. */
 export function parseServerInfo(value: unknown, hostname: string): ServerInfo {
   const rtsp: unknown = typeof value === 'object' && value !== null && 'rtsp' in value ? value.rtsp : null;
   const listen: unknown = typeof rtsp === 'object' && rtsp !== null && 'listen' in rtsp ? rtsp.listen : '';

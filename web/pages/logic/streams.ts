@@ -9,7 +9,7 @@ export interface StreamInfo {
   readonly viewers: number;
 }
 
-/** ffprobe's names, which `/api/streams` uses (compat.md 1.2), as people write them. */
+/** ffprobe's names, which `/api/streams` uses (compatibility.md 1.2), as people write them. */
 const CODEC_NAMES: Readonly<Record<string, string>> = {
   h264: 'H.264',
   hevc: 'H.265',

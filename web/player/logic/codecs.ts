@@ -1,6 +1,6 @@
 /**
- * Codec strings by which a client tells the server what its browser plays (compat.md 1.5, 5.2). go2rtc's clients send
- * just these, so the server recognises each by its exact text.
+ * Codec strings by which a client tells the server what its browser plays (compatibility.md 1.5, 5.2). go2rtc's clients
+ * send just these, so the server recognises each by its exact text.
  */
 const MSE_CODECS = [
   'avc1.640029',

@@ -9,7 +9,7 @@ export const MODE_NAMES: Readonly<Record<Mode, string>> = {
   mjpeg: 'MJPEG',
 };
 
-/** Words that go2rtc's cards use for the same thing (compat.md 1.8, 5.3). */
+/** Words that go2rtc's cards use for the same thing (compatibility.md 1.8, 5.3). */
 const SYNONYMS: Readonly<Record<string, Mode>> = { 'webrtc/tcp': 'webrtc', mp4: 'mjpeg', 'll-hls': 'hls' };
 
 /**

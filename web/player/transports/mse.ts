@@ -24,7 +24,7 @@ const MAX_JITTER_MS = 1_500;
 const DRY_MS = 250;
 const REFILL_S = 0.1;
 
-/** MSE over `/api/ws` (compat.md 1.5): fragments of one picture each, so that latency is one picture. */
+/** MSE over `/api/ws` (compatibility.md 1.5): fragments of one picture each, so that latency is one picture. */
 export class MseTransport implements Transport {
   readonly element = makeVideo();
   readonly #options: TransportOptions;
