@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { WebSocket } from 'ws';
-import { startTestApp, type TestApp } from '../../../testkit/app.ts';
+import { freePort, startTestApp, type TestApp } from '../../../testkit/app.ts';
 import { scriptedSource } from '../../../testkit/scripted-source.ts';
 import { waitFor } from '../../../testkit/wait.ts';
 import { webrtcOutput } from './module.ts';
@@ -135,6 +135,32 @@ describe('/api/webrtc', { timeout: 60_000 }, () => {
       assert.equal((await fetch(`${app.url}/api/webrtc${query}`, { method })).status, status);
     });
   }
+
+  test('who asks for JSON is told by JSON what is wrong with a body: 4xx, or the 500 that go2rtc’s clients know', async () => {
+    for (const [query, body, type, status, code] of [
+      ['?src=cam', 'hello', 'application/sdp', 500, 'sdp.start'],
+      ['?dst=push', 'hello', 'application/sdp', 500, 'sdp.start'],
+      ['?src=cam', '{', 'application/json', 400, 'http.json'],
+      ['?dst=push', '{"type":"offer"}', 'application/json', 400, 'http.json'],
+      ['?src=cam', 'x'.repeat(200_000), 'application/sdp', 413, 'http.body.size'],
+    ] as const) {
+      const headers = { 'content-type': type, accept: 'application/json' };
+      const response = await fetch(`${app.url}/api/webrtc${query}`, { method: 'POST', body, headers });
+      assert.equal(response.status, status);
+      assert.match(await response.text(), new RegExp(`^\\{"error":\\{"code":"${code}","message":"[^"]`));
+    }
+  });
+
+  test('a card that names a URL instead of a stream is given it', async () => {
+    const camera = `rtsp://127.0.0.1:${await freePort()}/live`;
+    const ws = new WebSocket(`${app.wsUrl}?src=${encodeURIComponent(camera)}&name=doorbell`);
+    const answer = new Promise<string>((resolve) => ws.once('message', (data) => resolve(String(data))));
+    await new Promise((resolve) => ws.once('open', resolve));
+    ws.send(JSON.stringify({ type: 'webrtc/offer', value: offer }));
+    assert.match(await answer, /"webrtc\/offer: .*refused the connection/);
+    ws.close();
+    assert.equal(app.app.hub.require('doorbell').producers[0]?.spec.text, camera);
+  });
 
   test('WHIP is answered 201 with a Location, by which it can be ended', async () => {
     const response = await post('?dst=push', publish, 'application/sdp');

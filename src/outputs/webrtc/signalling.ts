@@ -1,6 +1,7 @@
 import type { Env, WsSession } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { requirePublishRight } from '../../core/publish-right.ts';
+import { requestedStream } from '../../core/requested-stream.ts';
 import type { IceServer } from './link.ts';
 import { isLoopback } from './local.ts';
 import { openPublisher } from './publisher.ts';
@@ -96,7 +97,11 @@ export class WebrtcMessages {
     if (dst === '') {
       return openViewer(this.#service, {
         ...request,
-        stream: hub.require(session.src),
+        stream: requestedStream(
+          this.#env,
+          { src: session.src, name: session.query.get('name') ?? undefined },
+          session.peer,
+        ),
         formatName: 'webrtc',
         signal: session.scope.signal,
       });
