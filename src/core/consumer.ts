@@ -3,6 +3,7 @@ import type { Track } from './media.ts';
 import type { MediaWant } from './negotiate.ts';
 import type { Refusal } from './remaking.ts';
 import type { Stream } from './stream.ts';
+import type { VideoTarget } from './targets.ts';
 
 /** Who is asking, for `/api/streams` and for the log. */
 export interface ConsumerInfo {
@@ -23,6 +24,8 @@ export interface ConsumerRequest extends ConsumerInfo {
   readonly need?: 'any' | 'all';
   /** False: only tracks as the sources give them. Default: what no source gives is made, where that is allowed. */
   readonly remake?: boolean;
+  /** The picture is to be made like this whatever the camera sends; the owner's switch does not matter then. */
+  readonly picture?: VideoTarget;
   /** Called once when the stream has nothing more for this consumer: removed, or its tracks are gone for good. */
   readonly onEnd?: (reason: HearthcamError) => void;
   /** Ends a wait for the camera early. */

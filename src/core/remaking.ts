@@ -3,13 +3,19 @@ import type { MediaKind } from './media.ts';
 import type { MediaWant, Negotiation } from './negotiate.ts';
 import type { SourceModule } from './source.ts';
 import type { Stream } from './stream.ts';
-import { type Target, targetKey } from './targets.ts';
+import { type Target, targetKey, type VideoTarget } from './targets.ts';
 
 /** `ConsumerInfo.formatName` of what makes a stream from another: no viewer by itself. */
 export const REMAKER = 'transcode';
 
 /** A track of a stream that is made from another stream: taken as it is, or made anew. */
-export type DerivedTrack = { readonly copy: MediaWant } | { readonly make: Target };
+export type DerivedTrack =
+  | { readonly copy: MediaWant }
+  | {
+      readonly make: Target;
+      /** Also when the source has the codec already and nothing else is asked for (to lose B-frames). */
+      readonly always?: boolean;
+    };
 
 /** Why a viewer does not get what it asked for, in words for the owner. */
 export interface Refusal {
@@ -28,8 +34,10 @@ export interface RemakePlan {
 
 /** Makes tracks that no source gives from those that there are. Implemented by `src/transcode`. */
 export interface Remaker {
-  /** What would meet the wants that no track fits. Pure: nothing is started. */
-  plan(stream: Stream, found: Negotiation, wants: readonly MediaWant[]): RemakePlan;
+  /**
+   * What would meet the wants that no track fits, with the picture made as given if it is. Pure: nothing is started.
+   */
+  plan(stream: Stream, found: Negotiation, wants: readonly MediaWant[], picture?: VideoTarget): RemakePlan;
   /** A source with the given tracks, made from `stream`. */
   source(stream: Stream, tracks: readonly DerivedTrack[]): SourceModule;
 }

@@ -360,10 +360,9 @@ export class Stream implements ProducerOwner {
     found: Negotiation,
   ): Promise<{ consumer?: Consumer; failure?: unknown; refused: readonly Refusal[] }> {
     const { remaker } = this.#options;
-    if (remaker === undefined || request.remake === false || found.missing.length === 0 || !this.running) {
-      return { refused: [] };
-    }
-    const { tracks, refused } = remaker.plan(this, found, request.wants);
+    const nothing = found.missing.length === 0 && request.picture === undefined;
+    if (remaker === undefined || request.remake === false || nothing || !this.running) return { refused: [] };
+    const { tracks, refused } = remaker.plan(this, found, request.wants, request.picture);
     if (tracks === null) return { refused };
     try {
       return { consumer: await this.#derived.open(tracks, request, refused), refused };
@@ -371,6 +370,8 @@ export class Stream implements ProducerOwner {
       request.signal?.throwIfAborted();
       const reasons = found.missing.map((want) => refusalFor(want.kind, failure));
       this.#log.warn(`stream "${this.name}": ${reasons[0]?.reason ?? 'nothing can be made'}`);
+      // What is asked for in particular is not replaced by something else.
+      if (request.picture !== undefined) throw failure;
       return { failure, refused: [...refused, ...reasons] };
     }
   }

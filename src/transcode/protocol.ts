@@ -33,7 +33,7 @@ export type Job = StillJob;
 
 /** Why a job failed: `input`: these bytes can't be decoded; `request`: what is asked for can't be made. */
 export type JobFault = 'input' | 'request';
-const JOB_FAULTS: readonly JobFault[] = ['input', 'request'];
+export const JOB_FAULTS: readonly JobFault[] = ['input', 'request'];
 
 /** Thrown by a job in the codec process; sent to the server as `failed`. */
 export class JobError extends Error {

@@ -11,6 +11,10 @@ export interface HelperOptions {
   /** Folder of its program, see `childEntry`. */
   readonly folder: string;
   readonly log: Log;
+  /**
+   * It works on pictures all the time: memory that it freed is kept for the next one. Default: given back at once.
+   */
+  readonly keepsMemory?: boolean;
   /** Must parse the header. What it throws ends the process. */
   readonly onMessage: (message: IpcMessage) => void;
   /** Called once when the process is gone, whatever the reason. */
@@ -47,7 +51,7 @@ export class HelperProcess implements AsyncDisposable {
     this.#child = spawn(process.execPath, [childEntry(options.folder)], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       // Settings of the server are none of the helper's business, but the libraries' own variables must get through.
-      env: { ...process.env, ...MALLOC_ENV },
+      env: { ...process.env, ...(options.keepsMemory === true ? {} : MALLOC_ENV) },
     });
     this.#child.once('error', (error) => this.#end(`can't run: ${error.message}`));
     this.#child.once('exit', (code, signal) => this.#end(`ended (${signal ?? `exit code ${code ?? 0}`})`));

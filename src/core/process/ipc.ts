@@ -98,6 +98,19 @@ export class IpcFields {
     return value;
   }
 
+  /** A list of integers from `min` to `max`. */
+  integers(name: string, min: number, max: number): number[] {
+    const value = this.#fields[name];
+    const ok = Array.isArray(value) && value.every((one) => Number.isInteger(one) && one >= min && one <= max);
+    if (!ok) throw wrongField(name, `whole numbers from ${min} to ${max}`, value);
+    return value.map(Number);
+  }
+  /** An object within the header. */
+  object(name: string): IpcFields {
+    const value = this.#fields[name];
+    if (typeof value !== 'object' || value === null) throw wrongField(name, 'an object', value);
+    return new IpcFields(value);
+  }
   flag(name: string): boolean {
     const value = this.#fields[name];
     if (typeof value !== 'boolean') throw wrongField(name, 'true or false', value);

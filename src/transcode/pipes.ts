@@ -1,0 +1,104 @@
+import { describeError, HearthcamError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import type { Track } from '../core/media.ts';
+import type { Scope } from '../core/scope.ts';
+import type { Stream } from '../core/stream.ts';
+import { type Target, targetKey } from '../core/targets.ts';
+import { MadeTrack } from './made-track.ts';
+import { Pipe } from './pipe.ts';
+import { Worker } from './worker.ts';
+
+export interface PipesOptions {
+  readonly log: Log;
+  /** The processes end with it. */
+  readonly scope: Scope;
+  /** Videos that may be coded at the same time. */
+  readonly maxEncodes: () => number;
+  /** See `WorkerOptions`; for tests. */
+  readonly hangMs?: number;
+}
+
+const MAX_AUDIO_RSS_BYTES = 500_000_000;
+const MAX_VIDEO_RSS_BYTES = 2_000_000_000;
+
+/**
+ * The made tracks of all streams and the processes that make them: one for all sound, as it costs little, and one for
+ * each picture that is decoded, so that none waits for another.
+ */
+export class Pipes {
+  readonly #options: PipesOptions;
+  readonly #audio: Worker;
+  readonly #workers = new Set<Worker>();
+  #lastId = 0;
+  #encodes = 0;
+
+  constructor(options: PipesOptions) {
+    this.#options = options;
+    this.#audio = this.#makeWorker('sound', MAX_AUDIO_RSS_BYTES);
+    options.scope.defer(async () => {
+      await Promise.all([...this.#workers].map((worker) => worker.close()));
+    });
+  }
+
+  /** Process ids of the workers that run now, for the log and for tests. */
+  get pids(): readonly number[] {
+    return [...this.#workers].flatMap((worker) => worker.pid ?? []);
+  }
+  /** Videos that are coded now. */
+  get encodes(): number {
+    return this.#encodes;
+  }
+
+  /**
+   * The track that `target` means, made of `track` of `stream`. Release it when it is not needed any more.
+   * @throws HearthcamError 503 when as many videos are coded as the owner allows
+   */
+  take(stream: Stream, track: Track, target: Target): { value: MadeTrack; release: () => void } {
+    return stream.share(`made:${track.id}:${targetKey(target)}`, () => {
+      const freeSlot = this.#takeSlot(target, stream);
+      const pipe = stream.share(`pipe:${track.id}`, () => this.#makePipe(stream, track));
+      return new MadeTrack(
+        pipe.value,
+        target,
+        (error) => this.#options.log.error(`"${stream.name}": a made track failed: ${describeError(error)}`),
+        () => {
+          pipe.release();
+          freeSlot();
+        },
+      );
+    });
+  }
+
+  /** Sound and JPEGs cost little beside what they are made of. */
+  #takeSlot(target: Target, stream: Stream): () => void {
+    if (target.kind === 'audio' || target.codec === 'jpeg') return () => {};
+    const limit = this.#options.maxEncodes();
+    if (this.#encodes >= limit) {
+      const text = `${limit} ${limit === 1 ? 'video is' : 'videos are'} coded already, which is the limit`;
+      throw new HearthcamError('codec.limit', `${targetKey(target)} of "${stream.name}" is not made: ${text}`, {
+        status: 503,
+        hint: 'close another viewer, or raise transcode.max_encodes',
+      });
+    }
+    this.#encodes++;
+    return () => {
+      this.#encodes--;
+    };
+  }
+
+  #makePipe(stream: Stream, track: Track): Pipe {
+    const { log } = this.#options;
+    const id = ++this.#lastId;
+    if (track.kind === 'audio') return new Pipe({ stream, track, worker: this.#audio, id, log });
+    const worker = this.#makeWorker(`picture of ${stream.name}`, MAX_VIDEO_RSS_BYTES);
+    return new Pipe({ stream, track, worker, id, log, onDispose: () => this.#workers.delete(worker) });
+  }
+
+  #makeWorker(what: string, maxRssBytes: number): Worker {
+    const { log, hangMs } = this.#options;
+    const name = `codec process (${what})`;
+    const worker = new Worker({ name, log, maxRssBytes, ...(hangMs === undefined ? {} : { hangMs }) });
+    this.#workers.add(worker);
+    return worker;
+  }
+}
