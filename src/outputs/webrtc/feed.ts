@@ -118,6 +118,6 @@ export function hasReordering(stream: Stream): boolean {
 export function reorderingError(streamName: string): HearthcamError {
   return new HearthcamError('webrtc.bframes', `"${streamName}" has B-frames, which WebRTC can't show in order`, {
     status: 500,
-    hint: 'switch B-frames off in the camera (or choose its profile Baseline), or watch by MSE or HLS',
+    hint: 'switch B-frames off in the camera (or choose its profile Baseline), watch by MSE or HLS, or write "transcode: auto"',
   });
 }

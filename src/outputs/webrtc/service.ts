@@ -350,7 +350,9 @@ export class WebrtcService {
 
   /** @throws HearthcamError when the stream is known to have pictures out of order */
   refuseReordering(stream: Stream): void {
-    const known = stream.tracks.some((track) => track.format !== null && this.#reordering.has(track.format));
+    const known = stream.tracks.some(
+      ({ format }) => format?.kind === 'video' && (format.reorderDepth > 0 || this.#reordering.has(format)),
+    );
     if (known || hasReordering(stream)) throw reorderingError(stream.name);
   }
 

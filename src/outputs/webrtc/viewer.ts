@@ -1,7 +1,9 @@
-import type { Consumer } from '../../core/consumer.ts';
+import type { Consumer, ConsumerRequest } from '../../core/consumer.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { Track } from '../../core/media.ts';
-import type { MediaWant } from '../../core/negotiate.ts';
+import { describeMismatch, type MediaWant } from '../../core/negotiate.ts';
+import { refusalHint } from '../../core/remaking.ts';
+import type { Stream } from '../../core/stream.ts';
 import type { PeerMedia } from './link.ts';
 import { type AnsweredMedia, writeAnswer } from './sdp/answer.ts';
 import { choosePayload, mediaKind, offeredCodecs } from './sdp/choose.ts';
@@ -46,7 +48,7 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
   let ended = false;
   // The process starts while the camera is dialled.
   service.warmUp();
-  const consumer = await stream.open({
+  const asked: ConsumerRequest = {
     formatName: request.formatName,
     protocol: request.protocol,
     remoteAddr: request.remoteAddr,
@@ -57,8 +59,13 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
       ended = true;
       viewerPeer?.close();
     },
+  };
+  const consumer = await stream.open(asked).catch((error: unknown) => {
+    service.refuseReordering(stream);
+    throw error;
   });
   try {
+    refuseSoundOnly(service, stream, consumer);
     service.refuseReordering(consumer.stream);
     const { answered, media } = assign(sections, consumer);
     viewerPeer = await service.connect(
@@ -112,6 +119,17 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
     consumer.close();
     throw error;
   }
+}
+
+/** A player that shows nothing but plays sound looks broken: say why instead. */
+function refuseSoundOnly(service: WebrtcService, stream: Stream, consumer: Consumer): void {
+  const missing = consumer.missing.some((want) => want.kind === 'video');
+  if (!missing || !stream.tracks.some((track) => track.kind === 'video')) return;
+  service.refuseReordering(stream);
+  throw new HearthcamError('webrtc.codecs', describeMismatch(stream.tracks, consumer.wants), {
+    status: 500,
+    ...refusalHint(consumer.refused),
+  });
 }
 
 /** Sections that the other side only sends in (talk) get nothing. */

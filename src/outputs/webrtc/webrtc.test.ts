@@ -193,14 +193,11 @@ describe('WebRTC in Chromium', { timeout: 120_000 }, () => {
 
   test('pictures out of order (B-frames) are refused with the reason', async () => {
     const page = await openPage(app);
-    // The first viewer comes before it is known, and is closed as soon as it is; on a busy machine before its answer.
+    // Known from the parameter sets, or found out with the first pictures: then the viewer is closed again.
     await page.whep('bframes', ['video']).catch((error: unknown) => {
       assert.match(String(error), /"bframes" has B-frames/);
     });
-    const told = /"bframes" has B-frames.*its WebRTC viewers are closed/;
-    await waitFor(() => app.log.find('warn', told).length > 0, { what: 'the reason in the log' });
     await waitFor(() => consumersOf(app, 'bframes').length === 0, { what: 'the viewer to be closed' });
-    assert.equal(app.log.find('warn', told).length, 1);
     await assert.rejects(page.socket('bframes', ['video'], 1), /webrtc\/offer: "bframes" has B-frames/);
     await page.page.close();
   });
