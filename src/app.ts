@@ -5,6 +5,7 @@ import { describeError, HearthcamError } from './core/errors.ts';
 import { Hub, type HubOptions } from './core/hub.ts';
 import type { Log } from './core/log.ts';
 import { Preloads } from './core/preload.ts';
+import type { Rendition } from './core/qualities.ts';
 import { Scope } from './core/scope.ts';
 import type { SourceModule } from './core/source.ts';
 import { type HttpOptions, HttpServer } from './http/server.ts';
@@ -17,6 +18,8 @@ export interface AppConfig {
   readonly streams: Readonly<Record<string, readonly string[]>>;
   /** Stream names of one camera, best first. */
   readonly cameras: Readonly<Record<string, readonly string[]>>;
+  /** Smaller pictures to offer, by stream name. */
+  readonly renditions?: Readonly<Record<string, readonly Rendition[]>>;
   /** Query by stream name. */
   readonly preload: Readonly<Record<string, string>>;
   /** How long cameras are held and how much of them is kept; defaults of the hub where absent. */
@@ -24,6 +27,9 @@ export interface AppConfig {
   /** Sections of the modules by their key, as parsed by the module's own schema. */
   readonly sections: Readonly<Record<string, unknown>>;
 }
+
+/** What can change while the program runs. */
+export type AppliedConfig = Pick<AppConfig, 'streams' | 'cameras' | 'preload' | 'renditions'>;
 
 export interface AppOptions {
   readonly config: AppConfig;
@@ -45,7 +51,7 @@ export interface App extends AsyncDisposable {
   readonly preloads: Preloads;
   readonly http: HttpServer;
   /** Takes over changed streams, cameras and preloads; only what changed is touched. */
-  apply(config: Pick<AppConfig, 'streams' | 'cameras' | 'preload'>): Promise<void>;
+  apply(config: AppliedConfig): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -56,6 +62,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   try {
     const access = options.access ?? ownerPolicy();
     let cameras = config.cameras;
+    let renditions = config.renditions ?? {};
     const known = createSources(
       () => hub,
       () => ownRtspPorts(config),
@@ -75,8 +82,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     };
 
     let current: Pick<AppConfig, 'streams' | 'preload'> = { streams: {}, preload: {} };
-    const apply = async (next: Pick<AppConfig, 'streams' | 'cameras' | 'preload'>): Promise<void> => {
+    const apply = async (next: AppliedConfig): Promise<void> => {
       cameras = next.cameras;
+      renditions = next.renditions ?? {};
       for (const [name, sources] of Object.entries(next.streams)) {
         // One that the file leaves as it was may have been changed in memory through the API meanwhile.
         if (hub.get(name) !== undefined && isDeepStrictEqual(current.streams[name], sources)) continue;
@@ -103,6 +111,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         stills,
         preloads,
         cameras: pairing,
+        renditions: { of: (name) => renditions[name] ?? [] },
         product: options.product,
       };
       try {

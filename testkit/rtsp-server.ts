@@ -41,6 +41,7 @@ export async function startTestRtspServer(options: {
     // Checked border: the RTSP server uses neither; whoever touches them gets an error.
     preloads: unused as Env['preloads'],
     cameras: unused as Env['cameras'],
+    renditions: { of: () => [] },
     product: 'hearthcam/test',
   };
   const config = rtspConfig.parse({ listen: '127.0.0.1:0', ...options.config });

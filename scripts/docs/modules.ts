@@ -67,6 +67,7 @@ async function registered(output: OutputModule, hub: Hub, scope: Scope): Promise
     stills: { still: refuse },
     preloads: new Preloads(hub, SILENT, scope),
     cameras: { variants: (name) => [name], all: () => ({}) },
+    renditions: { of: () => [] },
     product: 'hearthcam',
   };
   // An empty `listen` opens no port.

@@ -5,6 +5,7 @@ import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
 import type { VideoFormat } from './media.ts';
 import type { Preloads } from './preload.ts';
+import type { Renditions } from './qualities.ts';
 import type { Scope } from './scope.ts';
 
 /** What somebody may do. Every route, WebSocket message and RTSP method names the one that it needs. */
@@ -109,6 +110,7 @@ export interface Env {
   readonly stills: StillDecoder;
   readonly preloads: Preloads;
   readonly cameras: Cameras;
+  readonly renditions: Renditions;
   /** Version for humans and for `Server`/`User-Agent` lines, e.g. `hearthcam/0.1.0`. */
   readonly product: string;
 }

@@ -199,6 +199,7 @@ async function startRtsp(
     stills: { still: () => Promise.reject(new HearthcamError('simulate.only', 'the simulator decodes nothing')) },
     preloads: new Preloads(hub, log, scope),
     cameras: { variants: (name) => [name], all: () => ({}) },
+    renditions: { of: () => [] },
     product: 'hearthcam-simulator',
   };
   await rtspOutput.start(env, rtspOutput.config?.schema.parse(section), scope);
