@@ -19,9 +19,10 @@ export interface ConsumerInfo {
 export interface ConsumerRequest extends ConsumerInfo {
   readonly wants: readonly MediaWant[];
   /**
-   * `all`: every want must be met; `any` (default): one is enough.
+   * `all`: every want must be met; `picture`: the picture, if the stream has one and it is wanted (a player that shows
+   * nothing but plays sound looks broken); `any` (default): one is enough.
    */
-  readonly need?: 'any' | 'all';
+  readonly need?: 'any' | 'all' | 'picture';
   /** False: only tracks as the sources give them. Default: what no source gives is made, where that is allowed. */
   readonly remake?: boolean;
   /** The picture is to be made like this whatever the camera sends; the owner's switch does not matter then. */

@@ -338,7 +338,10 @@ export class Stream implements ProducerOwner {
 
   /** @throws HearthcamError when what was found is not what was asked for. */
   #checkEnough(request: ConsumerRequest, found: Negotiation, failure: unknown, refused: readonly Refusal[]): void {
-    const enough = request.need === 'all' ? found.missing.length === 0 : found.tracks.length > 0;
+    const enough =
+      request.need === 'all'
+        ? found.missing.length === 0
+        : found.tracks.length > 0 && !this.#lacksPicture(request, found);
     // Tracks known from before the camera was lost are no promise: who comes now is told that it is away.
     if (enough && this.running) return;
     if (failure !== undefined && (enough || this.#tracks.length === 0 || refused.length > 0)) throw failure;
@@ -354,6 +357,11 @@ export class Stream implements ProducerOwner {
     });
   }
 
+  #lacksPicture(request: ConsumerRequest, found: Negotiation): boolean {
+    const missing = request.need === 'picture' && found.missing.some((want) => want.kind === 'video');
+    return missing && this.#tracks.some((track) => track.kind === 'video');
+  }
+
   /** Has made what no source gives. A failure of that is no reason to give nothing: what was found is left then. */
   async #openRemade(
     request: ConsumerRequest,
@@ -363,7 +371,8 @@ export class Stream implements ProducerOwner {
     const nothing = found.missing.length === 0 && request.picture === undefined;
     if (remaker === undefined || request.remake === false || nothing || !this.running) return { refused: [] };
     const { tracks, refused } = remaker.plan(this, found, request.wants, request.picture);
-    if (tracks === null) return { refused };
+    const blind = this.#lacksPicture(request, found) && refused.some((one) => one.kind === 'video');
+    if (tracks === null || blind) return { refused };
     try {
       return { consumer: await this.#derived.open(tracks, request, refused), refused };
     } catch (failure) {

@@ -5,7 +5,7 @@ import type { Hub } from '../../core/hub.ts';
 import { openForHttp } from '../../core/live-response.ts';
 import type { Log } from '../../core/log.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
-import { describeMismatch, type MediaWant } from '../../core/negotiate.ts';
+import type { MediaWant } from '../../core/negotiate.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
 import { HlsMuxer, type VariantFacts } from './muxer.ts';
@@ -106,12 +106,14 @@ export class HlsSession {
   async #connect(who: ConsumerInfo): Promise<Running> {
     const stream = this.#hub.require(this.streamName);
     const signal = AbortSignal.timeout(2 * FIRST_PART_TIMEOUT_MS);
-    const consumer = await openForHttp(stream, { ...who, wants: this.wants, signal, onEnd: () => this.stop() });
+    const consumer = await openForHttp(stream, {
+      ...who,
+      wants: this.wants,
+      need: 'picture',
+      signal,
+      onEnd: () => this.stop(),
+    });
     try {
-      const hasVideo = stream.tracks.some((track) => track.kind === 'video');
-      if (hasVideo && !consumer.tracks.some((track) => track.kind === 'video')) {
-        throw new HearthcamError('hls.codecs', describeMismatch(stream.tracks, this.wants), { status: 500 });
-      }
       const tracks = await knownFormats(consumer.stream, consumer.tracks, signal);
       this.#running = { consumer, muxer: new HlsMuxer(consumer.stream, tracks, this.#next) };
       return this.#running;

@@ -8,7 +8,7 @@ import { DEFAULT_VIEWER_LIMITS, SocketViewer } from '../../core/viewer.ts';
 import { mp4Mime } from '../../wire/mp4/mime.ts';
 import { keyframeMp4 } from '../../wire/mp4/still.ts';
 import { wsBinaryFrame } from '../../wire/websocket/frame.ts';
-import { openViewer, refuseSoundOnly, sessionStream } from './session.ts';
+import { openViewer, sessionStream } from './session.ts';
 
 /** All viewers of key frames of one track: each key frame is made into a file and framed once. */
 class KeyframeFeed implements Disposable {
@@ -59,7 +59,6 @@ export async function serveKeyframes(env: Env, session: WsSession, value: unknow
     session.socket.end();
   });
   scope.defer(() => consumer.close());
-  refuseSoundOnly(stream, consumer);
   const [track] = await knownFormats(consumer.stream, consumer.tracks, scope.signal);
   scope.signal.throwIfAborted();
   if (track === undefined || track.format === null) return;

@@ -1,11 +1,9 @@
 import { type CodecOffer, parseCodecTokens } from '../../core/codec-tokens.ts';
 import type { Consumer } from '../../core/consumer.ts';
 import type { Env, WsSession } from '../../core/contracts.ts';
-import { HearthcamError } from '../../core/errors.ts';
+import type { HearthcamError } from '../../core/errors.ts';
 import { LiveMp4 } from '../../core/live-mp4.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
-import { describeMismatch } from '../../core/negotiate.ts';
-import { refusalHint } from '../../core/remaking.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
@@ -32,7 +30,6 @@ async function play(asked: Stream, session: WsSession, offer: CodecOffer, parent
       leave(asked, session, offer, parent, scope, reason);
     });
     scope.defer(() => consumer.close());
-    refuseSoundOnly(asked, consumer);
     const { stream } = consumer;
     const tracks = await knownFormats(stream, consumer.tracks, scope.signal);
     scope.signal.throwIfAborted();
@@ -75,18 +72,9 @@ export function openViewer(
     remoteAddr: session.remoteAddr,
     ...(session.userAgent === undefined ? {} : { userAgent: session.userAgent }),
     wants: offer.wants,
+    need: 'picture',
     signal,
     onEnd,
-  });
-}
-
-/** A player that shows nothing but plays sound looks broken: say why instead (compatibility.md 6.2.5). */
-export function refuseSoundOnly(stream: Stream, consumer: Consumer): void {
-  const hasVideo = stream.tracks.some((track) => track.kind === 'video');
-  if (!hasVideo || consumer.tracks.some((track) => track.kind === 'video')) return;
-  throw new HearthcamError('mse.codecs', describeMismatch(stream.tracks, consumer.wants), {
-    status: 500,
-    ...refusalHint(consumer.refused),
   });
 }
 

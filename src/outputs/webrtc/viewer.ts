@@ -1,9 +1,7 @@
 import type { Consumer, ConsumerRequest } from '../../core/consumer.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { Track } from '../../core/media.ts';
-import { describeMismatch, type MediaWant } from '../../core/negotiate.ts';
-import { refusalHint } from '../../core/remaking.ts';
-import type { Stream } from '../../core/stream.ts';
+import type { MediaWant } from '../../core/negotiate.ts';
 import type { PeerMedia } from './link.ts';
 import { type AnsweredMedia, writeAnswer } from './sdp/answer.ts';
 import { choosePayload, mediaKind, offeredCodecs } from './sdp/choose.ts';
@@ -55,6 +53,7 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
     ...(request.userAgent === undefined ? {} : { userAgent: request.userAgent }),
     ...(request.signal === undefined ? {} : { signal: request.signal }),
     wants,
+    need: 'picture',
     onEnd: () => {
       ended = true;
       viewerPeer?.close();
@@ -65,7 +64,6 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
     throw error;
   });
   try {
-    refuseSoundOnly(service, stream, consumer);
     service.refuseReordering(consumer.stream);
     const { answered, media } = assign(sections, consumer);
     viewerPeer = await service.connect(
@@ -119,17 +117,6 @@ export async function openViewer(service: WebrtcService, request: ViewerRequest)
     consumer.close();
     throw error;
   }
-}
-
-/** A player that shows nothing but plays sound looks broken: say why instead. */
-function refuseSoundOnly(service: WebrtcService, stream: Stream, consumer: Consumer): void {
-  const missing = consumer.missing.some((want) => want.kind === 'video');
-  if (!missing || !stream.tracks.some((track) => track.kind === 'video')) return;
-  service.refuseReordering(stream);
-  throw new HearthcamError('webrtc.codecs', describeMismatch(stream.tracks, consumer.wants), {
-    status: 500,
-    ...refusalHint(consumer.refused),
-  });
 }
 
 /** Sections that the other side only sends in (talk) get nothing. */
