@@ -1,0 +1,150 @@
+import type { Frame } from 'node-av/lib';
+import { PictureFilter, type PictureShape, shapeKey } from './picture-filter.ts';
+import type { PictureKind } from './video-codecs.ts';
+import type { VideoOutput } from './video-output.ts';
+
+/** Outputs whose pictures look the same. */
+interface Group {
+  readonly shape: PictureShape;
+  readonly outputs: VideoOutput[];
+  /** Made with the first picture that is wanted. */
+  filter: PictureFilter | undefined;
+  /** What the filter gives; undefined until its first picture. */
+  kind: PictureKind | undefined;
+}
+
+/** Brings the pictures into each shape that is asked for, once, and only when an output wants the picture. */
+export class ShapeStage implements Disposable {
+  readonly #onFault: (output: VideoOutput, error: unknown) => void;
+  readonly #outputs = new Set<VideoOutput>();
+  #source: PictureKind | undefined;
+  #groups = new Map<string, Group>();
+
+  /** @param onFault the output can't be made; it has been taken out */
+  constructor(onFault: (output: VideoOutput, error: unknown) => void) {
+    this.#onFault = onFault;
+  }
+
+  /** The size of the last picture. */
+  get source(): PictureKind | undefined {
+    return this.#source;
+  }
+  get outputs(): Iterable<VideoOutput> {
+    return this.#outputs;
+  }
+
+  add(output: VideoOutput): void {
+    this.#outputs.add(output);
+    if (this.#source !== undefined) this.#join(output, this.#source);
+  }
+
+  remove(output: VideoOutput): void {
+    this.#outputs.delete(output);
+    for (const [key, group] of this.#groups) {
+      const at = group.outputs.indexOf(output);
+      if (at < 0) continue;
+      group.outputs.splice(at, 1);
+      if (group.outputs.length > 0) continue;
+      group.filter?.[Symbol.dispose]();
+      this.#groups.delete(key);
+    }
+  }
+
+  /** @param mark whether it is a key frame in all outputs */
+  picture(frame: Frame, pts: number, intervalTicks: number, mark: boolean): void {
+    this.#look(frame);
+    for (const group of this.#groups.values()) {
+      let shaped: Frame | undefined;
+      // A copy: an output that fails is taken out.
+      for (const output of group.outputs.length === 1 ? group.outputs : [...group.outputs]) {
+        if (!output.wants(pts, intervalTicks, mark)) continue;
+        try {
+          shaped ??= this.#shape(group, frame);
+          if (group.kind !== undefined) output.take(shaped, group.kind, pts, intervalTicks, mark);
+        } catch (error) {
+          this.remove(output);
+          this.#onFault(output, error);
+        }
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#dropGroups();
+    this.#outputs.clear();
+  }
+
+  /** All shapes follow from the source's; when that changes they are made anew. */
+  #look(frame: Frame): void {
+    if (this.#source !== undefined && isOfKind(frame, this.#source)) return;
+    const source = kindOf(frame);
+    this.#source = source;
+    this.#dropGroups();
+    for (const output of [...this.#outputs]) {
+      try {
+        this.#join(output, source);
+      } catch (error) {
+        this.remove(output);
+        this.#onFault(output, error);
+      }
+    }
+  }
+
+  #join(output: VideoOutput, source: PictureKind): void {
+    const shape = output.shape(source);
+    const key = shapeKey(shape);
+    const group = this.#groups.get(key);
+    if (group === undefined) this.#groups.set(key, { shape, outputs: [output], filter: undefined, kind: undefined });
+    else group.outputs.push(output);
+  }
+
+  #shape(group: Group, frame: Frame): Frame {
+    const source = this.#source ?? kindOf(frame);
+    group.filter ??= new PictureFilter(source, group.shape);
+    const shaped = group.filter.apply(frame);
+    if (group.kind === undefined) {
+      const { num, den } = source.aspect;
+      const turned = group.shape.rotate === 90 || group.shape.rotate === 270;
+      group.kind = { ...kindOf(shaped), aspect: turned ? { num: den, den: num } : { num, den } };
+    }
+    return shaped;
+  }
+
+  #dropGroups(): void {
+    for (const group of this.#groups.values()) group.filter?.[Symbol.dispose]();
+    this.#groups = new Map();
+  }
+}
+
+function kindOf(frame: Frame): PictureKind {
+  const { num, den } = frame.sampleAspectRatio;
+  return {
+    width: frame.width,
+    height: frame.height,
+    pixelFormat: frame.format,
+    range: frame.colorRange,
+    space: frame.colorSpace,
+    primaries: frame.colorPrimaries,
+    transfer: frame.colorTrc,
+    // 0: not said, then pixels are square.
+    aspect: num > 0 && den > 0 ? { num, den } : { num: 1, den: 1 },
+  };
+}
+
+function isOfKind(frame: Frame, kind: PictureKind): boolean {
+  return (
+    frame.width === kind.width &&
+    frame.height === kind.height &&
+    frame.format === kind.pixelFormat &&
+    frame.colorRange === kind.range &&
+    frame.colorSpace === kind.space &&
+    frame.colorPrimaries === kind.primaries &&
+    frame.colorTrc === kind.transfer &&
+    isSameAspect(frame, kind)
+  );
+}
+
+function isSameAspect(frame: Frame, { aspect }: PictureKind): boolean {
+  const { num, den } = frame.sampleAspectRatio;
+  return num > 0 && den > 0 ? num === aspect.num && den === aspect.den : aspect.num === aspect.den;
+}
