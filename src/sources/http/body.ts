@@ -1,6 +1,7 @@
+import type { Kind } from '../../core/containers/detect.ts';
+import { type BodyKind, Feed, type FeedOptions, Sniffer } from '../../core/containers/feed.ts';
 import { HearthcamError } from '../../core/errors.ts';
-import { type Kind, kindByType } from './detect.ts';
-import { type BodyKind, Feed, type FeedOptions, Sniffer, unknownKind, webPage } from './feed.ts';
+import { kindByType, unknownKind, webPage } from './answer.ts';
 
 const MAX_PLAYLIST_CHARS = 1024 * 1024;
 
@@ -19,7 +20,7 @@ export class Body {
     this.#contentType = contentType;
     this.#where = where;
     this.#options = options;
-    this.#sniffer = new Sniffer(contentType);
+    this.#sniffer = new Sniffer((head) => unknownKind(contentType, head));
     this.#decide(kindByType(contentType, path));
   }
 

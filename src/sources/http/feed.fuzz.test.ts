@@ -5,10 +5,10 @@ import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { hevcFlv } from '../../../testkit/hevc-flv.ts';
 import { MemoryLog } from '../../../testkit/memory-log.ts';
+import { Problems } from '../../core/containers/input.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { SourceSink, SourceUnit } from '../../core/source.ts';
 import { Body } from './body.ts';
-import { Problems } from './input.ts';
 
 const runs = Math.ceil(Number(process.env['FUZZ_RUNS'] ?? 300) / 3);
 const run = promisify(execFile);

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { kindByBytes } from '../../core/containers/detect.ts';
+import type { Input, Problems } from '../../core/containers/input.ts';
+import { Mp4Input } from '../../core/containers/mp4.ts';
+import { TsInput } from '../../core/containers/mpegts.ts';
+import { PacedSink } from '../../core/containers/pace.ts';
+import { type About, TrackSet } from '../../core/containers/track-set.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import type { SourceSink } from '../../core/source.ts';
 import { parsePlaylist } from '../../wire/m3u8/parse.ts';
 import type { ByteRange, MasterPlaylist, MediaMap, MediaPlaylist, MediaSegment } from '../../wire/m3u8/playlist.ts';
-import { kindByBytes } from './detect.ts';
-import { unknownKind } from './feed.ts';
+import { unknownKind } from './answer.ts';
 import { type HttpClient, readBody } from './fetch.ts';
-import type { Input, Problems } from './input.ts';
-import { Mp4Input } from './mp4.ts';
-import { TsInput } from './mpegts.ts';
-import { PacedSink } from './pace.ts';
-import { type About, TrackSet } from './track-set.ts';
 
 export interface HlsOptions {
   readonly client: HttpClient;

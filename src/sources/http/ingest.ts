@@ -1,11 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Problems } from '../../core/containers/input.ts';
 import type { Env, OutputModule } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { PUBLISH_RIGHT } from '../../core/publish-right.ts';
 import { parseSourceSpec, type SourceModule } from '../../core/source.ts';
 import { Body } from './body.ts';
 import { readBody } from './fetch.ts';
-import { Problems } from './input.ts';
 
 /** Where media may be posted to (compatibility.md 1.4); the last takes whatever its bytes are. */
 const PATHS = ['/api/stream.ts', '/api/stream.flv', '/api/stream.mjpeg', '/api/stream'] as const;

@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FeedOptions } from '../../core/containers/feed.ts';
+import { Problems } from '../../core/containers/input.ts';
+import { PacedSink } from '../../core/containers/pace.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { LoginPause } from '../../core/login-pause.ts';
 import type { SourceModule, SourceRequest, SourceSink } from '../../core/source.ts';
 import { Body } from './body.ts';
-import type { FeedOptions } from './feed.ts';
 import { type Answer, HttpClient, readBody } from './fetch.ts';
 import { playHls } from './hls.ts';
-import { Problems } from './input.ts';
-import { PacedSink } from './pace.ts';
 import { type HttpSpec, parseHttpSpec } from './spec.ts';
 
 const USER_AGENT = 'hearthcam';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SourceSink } from '../../core/source.ts';
 import { makeAudioFormat, makeVideoFormat } from '../../wire/codecs/formats.ts';
+import type { SourceSink } from '../source.ts';
 import { TrackSet } from './track-set.ts';
 
 const picture = makeVideoFormat('jpeg', 16, 16);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import type { VideoFormat } from '../../core/media.ts';
-import type { SourceSink, SourceUnit } from '../../core/source.ts';
 import { makeVideoFormat } from '../../wire/codecs/formats.ts';
+import type { VideoFormat } from '../media.ts';
+import type { SourceSink, SourceUnit } from '../source.ts';
 import { PacedSink } from './pace.ts';
 
 const format: VideoFormat = makeVideoFormat('jpeg', 16, 16);

@@ -1,6 +1,6 @@
-import { HearthcamError } from '../../core/errors.ts';
-import type { Codec, MediaKind, TrackFormat } from '../../core/media.ts';
-import type { SourceDescription, SourceSink, SourceUnit } from '../../core/source.ts';
+import { HearthcamError } from '../errors.ts';
+import type { Codec, MediaKind, TrackFormat } from '../media.ts';
+import type { SourceDescription, SourceSink, SourceUnit } from '../source.ts';
 
 export type About = Omit<SourceDescription, 'tracks' | 'sharedClock'>;
 

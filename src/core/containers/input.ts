@@ -1,6 +1,6 @@
-import { WireError } from '../../core/errors.ts';
-import { type Log, LogLimiter } from '../../core/log.ts';
 import type { MediaProblem } from '../../wire/codecs/nal-assembler.ts';
+import { WireError } from '../errors.ts';
+import { type Log, LogLimiter } from '../log.ts';
 
 /** Takes the bytes of one connection in one container and puts what it finds into a `TrackSet`. */
 export interface Input {

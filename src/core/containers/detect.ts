@@ -3,7 +3,7 @@ import { looksLikeFlv } from '../../wire/flv/reader.ts';
 import { readMp3Header } from '../../wire/mp3/frame.ts';
 import { looksLikeMpegTs } from '../../wire/mpegts/reader.ts';
 
-/** What a camera may answer with. `web` is a page for people: the address is wrong, or a login is missing. */
+/** What bytes may be. `web` is a page for people: the address is wrong, or a login is missing. */
 export type Kind =
   | 'flv'
   | 'mpegts'
@@ -22,29 +22,6 @@ export type Kind =
 
 /** So many bytes are enough to tell everything apart. */
 const SNIFF_BYTES = 188 * 3 + 1;
-
-/** By what the answer says of itself, where that is to be trusted; undefined: look at the bytes. */
-export function kindByType(contentType: string, path: string): Kind | undefined {
-  const type = (contentType.split(';')[0] ?? '').trim().toLowerCase();
-  if (type.startsWith('multipart/')) return 'multipart';
-  switch (type) {
-    case 'image/jpeg':
-    case 'image/jpg':
-      return 'still';
-    case 'application/vnd.apple.mpegurl':
-    case 'application/x-mpegurl':
-    case 'audio/mpegurl':
-    case 'audio/x-mpegurl':
-      return 'hls';
-    case 'audio/basic':
-      return 'pcmu';
-    case 'text/html':
-    case 'application/xhtml+xml':
-      return 'web';
-    default:
-      return /\.m3u8$/i.test(path) ? 'hls' : undefined;
-  }
-}
 
 /**
  * By the first bytes.

@@ -1,6 +1,6 @@
-import type { VideoFormat } from '../../core/media.ts';
 import { makeVideoFormat } from '../../wire/codecs/formats.ts';
 import { JpegSplitter, MultipartReader } from '../../wire/multipart/reader.ts';
+import type { VideoFormat } from '../media.ts';
 import type { Input, Problems } from './input.ts';
 import type { Slot, TrackSet } from './track-set.ts';
 

@@ -1,8 +1,8 @@
-import { WireError } from '../../core/errors.ts';
 import { ByteQueue } from '../../wire/byte-queue.ts';
 import { NalAssembler } from '../../wire/codecs/nal-assembler.ts';
 import { readH264SliceStart } from '../../wire/h264/slice.ts';
 import { parseWavHeader } from '../../wire/wav/header.ts';
+import { WireError } from '../errors.ts';
 import { AdtsElementary, Mp3Elementary, PcmElementary } from './elementary.ts';
 import type { Input, Problems } from './input.ts';
 import type { Slot, TrackSet } from './track-set.ts';

@@ -1,5 +1,3 @@
-import { WireError } from '../../core/errors.ts';
-import type { AudioFormat, TrackFormat } from '../../core/media.ts';
 import { adtsConfig, readAdtsHeader } from '../../wire/aac/adts.ts';
 import { makeAacFormat } from '../../wire/aac/config.ts';
 import { type LatmConfig, readAudioMuxElement, readLoasHeader } from '../../wire/aac/latm.ts';
@@ -10,6 +8,8 @@ import { NalAssembler } from '../../wire/codecs/nal-assembler.ts';
 import { readMp3Header } from '../../wire/mp3/frame.ts';
 import { splitOpusPes } from '../../wire/mpegts/opus.ts';
 import { opusPacketSamples } from '../../wire/opus/opus.ts';
+import { WireError } from '../errors.ts';
+import type { AudioFormat, TrackFormat } from '../media.ts';
 import type { Slot, TrackSet } from './track-set.ts';
 
 /**

@@ -1,4 +1,3 @@
-import type { AudioFormat } from '../../core/media.ts';
 import { makeAacFormat, parseAudioSpecificConfig } from '../../wire/aac/config.ts';
 import { makeAudioFormat } from '../../wire/codecs/formats.ts';
 import { addAnnexB, addLengthPrefixed, NalAssembler } from '../../wire/codecs/nal-assembler.ts';
@@ -8,6 +7,7 @@ import { parseAvcC } from '../../wire/h264/format.ts';
 import { parseHvcC } from '../../wire/h265/format.ts';
 import { readMp3Header } from '../../wire/mp3/frame.ts';
 import { opusPacketSamples } from '../../wire/opus/opus.ts';
+import type { AudioFormat } from '../media.ts';
 import { AudioClock } from './elementary.ts';
 import type { Input, Problems } from './input.ts';
 import type { Slot, TrackSet } from './track-set.ts';

@@ -1,6 +1,6 @@
-import { HearthcamError } from '../../core/errors.ts';
-import type { SourceSink } from '../../core/source.ts';
 import { boundaryOf } from '../../wire/multipart/reader.ts';
+import type { HearthcamError } from '../errors.ts';
+import type { SourceSink } from '../source.ts';
 import { type Kind, kindByBytes } from './detect.ts';
 import { FlvInput } from './flv.ts';
 import type { Input, Problems } from './input.ts';
@@ -92,13 +92,14 @@ function makeInput(kind: BodyKind, contentType: string, tracks: TrackSet, option
   }
 }
 
-/** Looks at the first bytes of a body whose type does not say what it is. */
+/** Looks at the first bytes of a body that does not say what it is. */
 export class Sniffer {
-  readonly #contentType: string;
+  readonly #unknown: (head: Buffer) => HearthcamError;
   #head: Buffer = Buffer.alloc(0);
 
-  constructor(contentType: string) {
-    this.#contentType = contentType;
+  /** `unknown` makes the error for bytes that are nothing we know. */
+  constructor(unknown: (head: Buffer) => HearthcamError) {
+    this.#unknown = unknown;
   }
 
   get head(): Buffer {
@@ -109,29 +110,14 @@ export class Sniffer {
   push(chunk: Buffer, whole = false): Kind | undefined {
     this.#head = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
     const kind = kindByBytes(this.#head, whole);
-    if (kind === null) throw unknownKind(this.#contentType, this.#head);
+    if (kind === null) throw this.#unknown(this.#head);
     return kind;
   }
 }
 
-/** What was answered is no format that we read. */
-export function unknownKind(contentType: string, head: Buffer): HearthcamError {
-  const type = contentType === '' ? 'no content type' : `content type "${contentType}"`;
+/** How bytes begin, for an error text: as text where they are some, else in hex. */
+export function describeStart(head: Buffer): string {
   const start = head.subarray(0, 16);
-  const shown = /^[\x20-\x7e\r\n\t]*$/.test(start.toString('latin1'))
-    ? JSON.stringify(start.toString('latin1'))
-    : start.toString('hex');
-  const begins = head.length === 0 ? 'and is empty' : `and begins with ${shown}`;
-  return new HearthcamError('http.format', `the answer has ${type} ${begins}, which is no video that we know`, {
-    status: 502,
-    hint: 'known: FLV, MPEG-TS, fragmented MP4, HLS, MJPEG, JPEG, H.264, H.265, AAC, MP3, WAV',
-  });
-}
-
-/** A web page was answered: a login page most of the time. */
-export function webPage(where: string): HearthcamError {
-  return new HearthcamError('http.web', `${where} answered with a web page instead of video`, {
-    status: 502,
-    hint: 'open the address in a browser: it may be the login page, or the path of the video is another one',
-  });
+  const text = start.toString('latin1');
+  return /^[\x20-\x7e\r\n\t]*$/.test(text) ? JSON.stringify(text) : start.toString('hex');
 }

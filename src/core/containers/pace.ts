@@ -1,4 +1,4 @@
-import type { SourceDescription, SourceSink, SourceUnit } from '../../core/source.ts';
+import type { SourceDescription, SourceSink, SourceUnit } from '../source.ts';
 
 /** So much is taken in ahead of what is being shown. */
 const AHEAD_MS = 1_500;
