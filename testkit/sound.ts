@@ -63,10 +63,16 @@ export function clickSeconds(sound: Sound): number {
   return moment / energy / rateHz;
 }
 
-/** Share of the energy of the first channel that is the tone's, 0…1 (Goertzel), over blocks of 100 ms: the least. */
-export function toneShare(sound: Sound, hz: number, fromSeconds: number, toSeconds: number): number {
+/** Share of the energy of the first channel that is the tone's, 0…1 (Goertzel), over blocks: the least. */
+export function toneShare(
+  sound: Sound,
+  hz: number,
+  fromSeconds: number,
+  toSeconds: number,
+  blockSeconds = 0.1,
+): number {
   const { samples, channels, rateHz } = sound;
-  const block = Math.round(rateHz * 0.1);
+  const block = Math.round(rateHz * blockSeconds);
   let least = 1;
   for (let from = Math.round(fromSeconds * rateHz); from + block <= toSeconds * rateHz; from += block) {
     let real = 0;
