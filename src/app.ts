@@ -10,6 +10,9 @@ import { Scope } from './core/scope.ts';
 import type { SourceModule } from './core/source.ts';
 import { type HttpOptions, HttpServer } from './http/server.ts';
 import { createSources } from './modules.ts';
+import { Pipes } from './transcode/pipes.ts';
+import { createRemaker } from './transcode/remaker.ts';
+import { DEFAULT_TRANSCODE, type TranscodeSettings } from './transcode/settings.ts';
 
 /** What the owner configured, parsed and complete with defaults. Made by `src/config`. */
 export interface AppConfig {
@@ -20,6 +23,8 @@ export interface AppConfig {
   readonly cameras: Readonly<Record<string, readonly string[]>>;
   /** Smaller pictures to offer, by stream name. */
   readonly renditions?: Readonly<Record<string, readonly Rendition[]>>;
+  /** What is made of what viewers can't play; `DEFAULT_TRANSCODE` where absent. */
+  readonly transcode?: TranscodeSettings;
   /** Query by stream name. */
   readonly preload: Readonly<Record<string, string>>;
   /** How long cameras are held and how much of them is kept; defaults of the hub where absent. */
@@ -29,7 +34,7 @@ export interface AppConfig {
 }
 
 /** What can change while the program runs. */
-export type AppliedConfig = Pick<AppConfig, 'streams' | 'cameras' | 'preload' | 'renditions'>;
+export type AppliedConfig = Pick<AppConfig, 'streams' | 'cameras' | 'preload' | 'renditions' | 'transcode'>;
 
 export interface AppOptions {
   readonly config: AppConfig;
@@ -63,6 +68,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     const access = options.access ?? ownerPolicy();
     let cameras = config.cameras;
     let renditions = config.renditions ?? {};
+    let transcode = config.transcode ?? DEFAULT_TRANSCODE;
+    const pipes = new Pipes({ log: log.child('codec'), scope, maxEncodes: () => transcode.maxEncodes });
+    const remaker = createRemaker({ pipes, settings: () => transcode, hardwareMakes: () => false });
     const known = createSources(
       () => hub,
       () => ownRtspPorts(config),
@@ -71,6 +79,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       ...config.restream,
       log: log.child('streams'),
       sources: [...known, ...(options.sources ?? [])],
+      remaker,
     });
     scope.defer(() => hub.close());
     const http = new HttpServer({ ...config.api, webRoot: options.webRoot }, access, log.child('api'), scope);
@@ -85,6 +94,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     const apply = async (next: AppliedConfig): Promise<void> => {
       cameras = next.cameras;
       renditions = next.renditions ?? {};
+      transcode = next.transcode ?? DEFAULT_TRANSCODE;
       for (const [name, sources] of Object.entries(next.streams)) {
         // One that the file leaves as it was may have been changed in memory through the API meanwhile.
         if (hub.get(name) !== undefined && isDeepStrictEqual(current.streams[name], sources)) continue;

@@ -3,6 +3,7 @@ import { Hub } from '../src/core/hub.ts';
 import type { AccessUnit, MediaKind } from '../src/core/media.ts';
 import type { MediaWant } from '../src/core/negotiate.ts';
 import { DEFAULT_TIMING, type ProducerTiming } from '../src/core/producer.ts';
+import type { Remaker } from '../src/core/remaking.ts';
 import type { SourceModule } from '../src/core/source.ts';
 import type { Stream } from '../src/core/stream.ts';
 import { MemoryLog } from './memory-log.ts';
@@ -20,6 +21,8 @@ export interface TestHubOptions {
   readonly timing?: Partial<ProducerTiming>;
   readonly lingerMs?: number;
   readonly maxGopBytes?: number;
+  /** Makes tracks that the sources don't give; gets the hub's log. */
+  readonly makeRemaker?: (log: MemoryLog) => Remaker;
 }
 
 /** A hub for tests: short linger, log in memory. Closed by `await using`. */
@@ -28,6 +31,7 @@ export function makeTestHub(options: TestHubOptions): TestHub {
   const hub = new Hub({
     log,
     sources: options.sources,
+    ...(options.makeRemaker === undefined ? {} : { remaker: options.makeRemaker(log) }),
     timing: { ...DEFAULT_TIMING, ...options.timing },
     lingerMs: options.lingerMs ?? 50,
     ...(options.maxGopBytes === undefined ? {} : { maxGopBytes: options.maxGopBytes }),
@@ -74,7 +78,7 @@ export async function collect(
     bursts.push(mine.length);
     units.push(...mine);
   };
-  const unsubscribe = stream.subscribe(take, { immediate: true });
+  let unsubscribe = stream.subscribe(take, { immediate: true });
   try {
     consumer = await stream.open({
       formatName: 'test',
@@ -90,6 +94,14 @@ export async function collect(
     throw error;
   }
   const opened = consumer;
+  if (opened.stream !== stream) {
+    // It is made from another one: what it has so far is that of its last key frame on.
+    unsubscribe();
+    early.length = 0;
+    opened.stream.settle();
+    early.push([...opened.stream.gop().units]);
+    unsubscribe = opened.stream.subscribe(take, { immediate: true });
+  }
   for (const burst of early) take(burst);
   const of = (kind: MediaKind): AccessUnit[] => units.filter((unit) => unit.format.kind === kind);
   return {

@@ -4,8 +4,11 @@ import type { Track } from '../core/media.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Stream } from '../core/stream.ts';
 import { type Target, targetKey } from '../core/targets.ts';
+import { planAudio } from './audio-format.ts';
 import { MadeTrack } from './made-track.ts';
 import { Pipe } from './pipe.ts';
+import { checkVideoTarget } from './process/video-target.ts';
+import { JobError } from './protocol.ts';
 import { Worker } from './worker.ts';
 
 export interface PipesOptions {
@@ -51,9 +54,10 @@ export class Pipes {
 
   /**
    * The track that `target` means, made of `track` of `stream`. Release it when it is not needed any more.
-   * @throws HearthcamError 503 when as many videos are coded as the owner allows
+   * @throws HearthcamError 400 when it can't be made, 503 when as many videos are coded as the owner allows
    */
   take(stream: Stream, track: Track, target: Target): { value: MadeTrack; release: () => void } {
+    checkTarget(stream, track, target);
     return stream.share(`made:${track.id}:${targetKey(target)}`, () => {
       const freeSlot = this.#takeSlot(target, stream);
       const pipe = stream.share(`pipe:${track.id}`, () => this.#makePipe(stream, track));
@@ -100,5 +104,19 @@ export class Pipes {
     const worker = new Worker({ name, log, maxRssBytes, ...(hangMs === undefined ? {} : { hangMs }) });
     this.#workers.add(worker);
     return worker;
+  }
+}
+
+/** What no process has to be started for: sizes and rates that can't be. */
+function checkTarget(stream: Stream, track: Track, target: Target): void {
+  try {
+    if (target.kind === 'video') checkVideoTarget(target);
+    else if (track.format?.kind === 'audio') planAudio(target, track.format);
+  } catch (error) {
+    if (!(error instanceof JobError)) throw error;
+    throw new HearthcamError('codec.request', `${target.codec} of "${stream.name}" can't be made: ${error.message}`, {
+      status: 400,
+      permanent: true,
+    });
   }
 }

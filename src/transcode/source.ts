@@ -6,14 +6,12 @@ import { type DerivedTrack, REMAKER } from '../core/remaking.ts';
 import type { SourceModule, SourceRequest, SourceSink, SourceTrack } from '../core/source.ts';
 import type { Stream } from '../core/stream.ts';
 import type { Target } from '../core/targets.ts';
-import { plannedFormat } from './audio-format.ts';
+import { planAudio } from './audio-format.ts';
 import type { MadeTrack } from './made-track.ts';
 import type { Pipes } from './pipes.ts';
 
 /** Cameras and processes are watched elsewhere: this source is alive as long as it waits for them. */
 const ALIVE_MS = 1_000;
-/** Until an encoder must have said what its sound is. */
-const FORMAT_MS = 10_000;
 
 /** A source whose tracks come from `stream`: as they are, or made anew in the codec process. */
 export function makeRemakeSource(stream: Stream, tracks: readonly DerivedTrack[], pipes: Pipes): SourceModule {
@@ -48,10 +46,8 @@ async function run(
   const known = await knownFormats(stream, consumer.tracks, signal);
   signal.throwIfAborted();
   const parts = derived.map((track) => takePart(track, known, stream, pipes, held));
-  const described = await Promise.all(parts.map((part) => describePart(part, signal)));
-  signal.throwIfAborted();
   const taken = sink.describe({
-    tracks: described,
+    tracks: parts.map(describePart),
     formatName: 'transcode',
     protocol: 'internal',
     remoteAddr: stream.name,
@@ -136,40 +132,15 @@ function isAlready(track: Track, target: Target): boolean {
   return track.codec === codec && Object.values(rest).every((value) => value === undefined);
 }
 
-async function describePart(part: Part, signal: AbortSignal): Promise<SourceTrack> {
-  const { from, made, target } = part;
+function describePart({ from, made, target }: Part): SourceTrack {
+  const { format } = from;
   if (made === null || target === null) {
-    const { kind, codec, format } = from;
-    return { kind, codec, clockRateHz: format?.clockRateHz ?? 90_000, format };
+    return { kind: from.kind, codec: from.codec, clockRateHz: format?.clockRateHz ?? 90_000, format };
   }
   if (target.kind === 'video') return { kind: 'video', codec: target.codec, clockRateHz: 90_000, format: made.format };
-  const planned = made.format ?? (from.format?.kind === 'audio' ? plannedFormat(target, from.format) : null);
-  const format = planned ?? (await firstFormat(made, signal));
-  return { kind: 'audio', codec: target.codec, clockRateHz: format.clockRateHz, format };
-}
-
-function firstFormat(made: MadeTrack, signal: AbortSignal): Promise<NonNullable<MadeTrack['format']>> {
-  return new Promise((resolve, reject) => {
-    const late = new HearthcamError('transcode.format', `no sound was made within ${FORMAT_MS / 1000} s`, {
-      status: 504,
-    });
-    const timer = setTimeout(() => settle(() => reject(late)), FORMAT_MS);
-    const onAbort = (): void => settle(() => reject(signal.reason));
-    const leave = made.use({
-      units: ([unit]) => {
-        if (unit !== undefined) settle(() => resolve(unit.format));
-      },
-      failed: (error) => settle(() => reject(error)),
-    });
-    function settle(done: () => void): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      // Not yet known when the units are given at once.
-      queueMicrotask(() => leave());
-      done();
-    }
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
+  // Known before anything is made, so that nobody has to wait for the process to start.
+  const planned = format?.kind === 'audio' ? planAudio(target, format).format : made.format;
+  return { kind: 'audio', codec: target.codec, clockRateHz: planned?.clockRateHz ?? 48_000, format: planned };
 }
 
 function hand(sink: SourceSink, track: number, unit: AccessUnit): void {

@@ -1,13 +1,20 @@
 import { describeError } from '../../core/errors.ts';
 import { openServerLink } from '../../core/process/helper-child.ts';
 import type { IpcMessage } from '../../core/process/ipc.ts';
+import { isOrder } from '../pipeline-protocol.ts';
 import { type CodecAnswer, type Job, JobError, parseJob } from '../protocol.ts';
+import type { Pipelines } from './pipelines.ts';
 
 /**
- * The codec process: does one job after the other. The only program of Hearthcam that loads FFmpeg's libraries, so
- * that a picture which crashes them costs a restart of this and nothing else.
+ * The codec process: does jobs (stills) one after the other, and works for pipes. The only program of Hearthcam that
+ * loads FFmpeg's libraries, so that a picture which crashes them costs a restart of this and nothing else.
  */
-let work: ((job: Job) => Buffer) | undefined;
+interface Work {
+  readonly job: (job: Job) => Buffer;
+  readonly pipelines: Pipelines;
+}
+
+let work: Work | undefined;
 const early: IpcMessage[] = [];
 const link = openServerLink((message) => {
   if (work === undefined) early.push(message);
@@ -19,11 +26,15 @@ function answer(reply: CodecAnswer): void {
   else link.send(reply);
 }
 
-function run(doWork: (job: Job) => Buffer, message: IpcMessage): void {
+function run({ job: doJob, pipelines }: Work, message: IpcMessage): void {
+  if (isOrder(message)) {
+    pipelines.take(message);
+    return;
+  }
   const { id, job } = parseJob(message);
   let result: Buffer;
   try {
-    result = doWork(job);
+    result = doJob(job);
   } catch (error) {
     // Anything else is a fault of this program: let it end, the server starts it again.
     if (!(error instanceof JobError)) throw error;
@@ -37,8 +48,9 @@ async function start(): Promise<void> {
   try {
     // Loaded late, so that a machine without these libraries gets an answer instead of a process that just ends.
     const { makeStill, quietLibraries } = await import('./still.ts');
+    const { Pipelines: Made } = await import('./pipelines.ts');
     quietLibraries();
-    work = makeStill;
+    work = { job: makeStill, pipelines: new Made((header, payload) => link.send(header, payload)) };
   } catch (error) {
     answer({ type: 'unavailable', message: describeError(error) });
     return;

@@ -1,0 +1,112 @@
+import type { IpcMessage } from '../../core/process/ipc.ts';
+import type { MakePipeline, Pipeline, PipelineEvents, PipelineUnit } from '../pipeline.ts';
+import { encodeReport, type PipelineOrder, type PipelineReport, parseOrder } from '../pipeline-protocol.ts';
+import { JobError } from '../protocol.ts';
+import { makeAudioPipeline } from './audio-pipeline.ts';
+import { makeVideoPipeline } from './video-pipeline.ts';
+
+interface Running {
+  readonly pipeline: Pipeline;
+  format: PipelineUnit['format'];
+  units: number;
+  reported: number;
+}
+
+const MAKERS: Readonly<Record<'video' | 'audio', MakePipeline>> = {
+  video: makeVideoPipeline,
+  audio: makeAudioPipeline,
+};
+
+/** The pipes of this process: does what the server orders, and reports. */
+export class Pipelines {
+  readonly #send: (header: object, payload?: Buffer) => void;
+  readonly #running = new Map<number, Running>();
+  #reporting = false;
+
+  constructor(send: (header: object, payload?: Buffer) => void) {
+    this.#send = send;
+  }
+
+  /** @throws WireError for an order that makes no sense */
+  take(message: IpcMessage): void {
+    const order = parseOrder(message);
+    if (order.type === 'input') {
+      this.#setInput(order.pipe, order.format);
+      return;
+    }
+    const running = this.#running.get(order.pipe);
+    if (running === undefined) return;
+    switch (order.type) {
+      case 'output':
+        this.#addOutput(running.pipeline, order);
+        return;
+      case 'drop':
+        running.pipeline.removeOutput(order.out);
+        return;
+      case 'key':
+        running.pipeline.forceKey(order.out);
+        return;
+      case 'unit': {
+        const { pts, dts, key, data } = order;
+        running.pipeline.push({ format: running.format, pts, dts, key, data });
+        running.units++;
+        this.#reportSoon();
+        return;
+      }
+      case 'close':
+        this.#running.delete(order.pipe);
+        running.pipeline[Symbol.dispose]();
+        return;
+      default:
+        order satisfies never;
+    }
+  }
+
+  #setInput(pipe: number, format: PipelineUnit['format']): void {
+    const known = this.#running.get(pipe);
+    if (known !== undefined) {
+      known.format = format;
+      return;
+    }
+    const pipeline = MAKERS[format.kind](format, this.#events(pipe));
+    this.#running.set(pipe, { pipeline, format, units: 0, reported: 0 });
+  }
+
+  #addOutput(pipeline: Pipeline, order: Extract<PipelineOrder, { type: 'output' }>): void {
+    try {
+      pipeline.addOutput(order.out, order.target, order.afterPts);
+    } catch (error) {
+      if (!(error instanceof JobError)) throw error;
+      const { fault, message } = error;
+      this.#report({ type: 'broken', pipe: order.pipe, out: order.out, fault, message });
+    }
+  }
+
+  #events(pipe: number): PipelineEvents {
+    return {
+      format: (out, format) => this.#report({ type: 'format', pipe, out, format }),
+      unit: (out, unit) => this.#report({ type: 'made', pipe, out, ...unit }),
+      failed: (out, fault, message) => this.#report({ type: 'broken', pipe, out, fault, message }),
+      note: (out, message) => this.#report({ type: 'note', pipe, out, message }),
+    };
+  }
+
+  #report(report: PipelineReport): void {
+    const { header, payload } = encodeReport(report);
+    this.#send(header, payload);
+  }
+
+  /** One report of progress for all units that one read of the socket brought. */
+  #reportSoon(): void {
+    if (this.#reporting) return;
+    this.#reporting = true;
+    setImmediate(() => {
+      this.#reporting = false;
+      for (const [pipe, running] of this.#running) {
+        if (running.units === running.reported) continue;
+        running.reported = running.units;
+        this.#report({ type: 'progress', pipe, units: running.units, damaged: running.pipeline.damaged });
+      }
+    });
+  }
+}
