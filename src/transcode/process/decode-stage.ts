@@ -1,11 +1,19 @@
 import { AV_FRAME_FLAG_CORRUPT } from 'node-av/constants';
 import type { Frame } from 'node-av/lib';
 import { describeError } from '../../core/errors.ts';
-import type { VideoFormat } from '../../core/media.ts';
+import type { VideoCodec, VideoFormat } from '../../core/media.ts';
 import { sameFormat } from '../../wire/codecs/formats.ts';
 import type { PipelineUnit } from '../pipeline.ts';
 import type { DecoderMaker, VideoCodecs, VideoDecoder } from './video-codecs.ts';
 
+const MENDS: Readonly<Record<VideoCodec, boolean>> = {
+  h264: true,
+  h265: true,
+  av1: false,
+  vp8: false,
+  vp9: false,
+  jpeg: true,
+};
 /** Key frames on their way through the decoder, at most. */
 const MAX_PENDING_KEYS = 32;
 /** Pictures that one unit can bring out, at most: a decoder that only ever reports errors must come to an end. */
@@ -25,7 +33,8 @@ export interface DecodeEvents {
  * What is shown after damage, by measure (PSNR against the undamaged pictures, a moving scene): libavcodec mends H.264
  * with the pictures before, which is nearer to the truth than a picture that stands still after 3 pictures (27 against
  * 25 dB, after a second 31 against 18 dB), so its pictures are taken. In H.265 what is lost becomes grey (14 dB), so the
- * decoder gives no picture (its default) until the next key frame.
+ * decoder gives no picture (its default) until the next key frame. VP8, VP9 and AV1 mend nothing and what follows is
+ * noise, so after damage that is reported nothing is decoded until the next key frame. (VP9 reports hardly any.)
  */
 export class DecodeStage implements Disposable {
   readonly #codecs: VideoCodecs;
@@ -36,6 +45,8 @@ export class DecodeStage implements Disposable {
   #decoder: VideoDecoder | undefined;
   /** What `#decoder` was opened for. */
   #format: VideoFormat | undefined;
+  /** After damage that nothing mends. */
+  #keyAwaited = false;
   /** Units, or their pictures, that were damaged. */
   damaged = 0;
 
@@ -48,7 +59,8 @@ export class DecodeStage implements Disposable {
     // Parameters change at a key frame; a format that comes earlier counts from the next one on.
     if (unit.key && format !== this.#format) this.#follow(format);
     // Pictures before the first key frame can't be decoded.
-    if (!unit.key && this.#decoder === undefined) return;
+    if (!unit.key && (this.#decoder === undefined || this.#keyAwaited)) return;
+    this.#keyAwaited = false;
     for (;;) {
       this.#decoder ??= this.#open(format);
       const decoder = this.#decoder;
@@ -58,14 +70,14 @@ export class DecodeStage implements Disposable {
       }
       try {
         if (unit.key) this.#addKey(unit.pts);
-        if (!decoder.send(unit)) this.damaged++;
+        if (!decoder.send(unit)) this.#addDamage(format);
       } catch (error) {
         if (!this.#takeNext(error)) this.damaged++;
         // The next decoder needs a key frame to begin with.
         if (unit.key && this.#maker < this.#makers.length) continue;
         return;
       }
-      this.#receive(decoder);
+      this.#receive(decoder, format);
       return;
     }
   }
@@ -85,7 +97,7 @@ export class DecodeStage implements Disposable {
     if (last !== undefined && sameFormat(last, format)) return;
     if (this.#decoder !== undefined) {
       this.#decoder.end();
-      this.#receive(this.#decoder);
+      this.#receive(this.#decoder, last ?? format);
     }
     this.#close();
     this.#makers = this.#codecs.decoders(format);
@@ -115,20 +127,25 @@ export class DecodeStage implements Disposable {
     return next !== undefined;
   }
 
-  #receive(decoder: VideoDecoder): void {
+  #receive(decoder: VideoDecoder, format: VideoFormat): void {
     for (let count = 0; count < MAX_PICTURES_A_UNIT; count++) {
       const frame = decoder.receive();
       if (frame === null) return;
       if (frame === 'damaged') {
-        this.damaged++;
+        this.#addDamage(format);
         continue;
       }
-      if (frame.decodeErrorFlags !== 0 || (frame.flags & AV_FRAME_FLAG_CORRUPT) !== 0) this.damaged++;
+      if (frame.decodeErrorFlags !== 0 || (frame.flags & AV_FRAME_FLAG_CORRUPT) !== 0) this.#addDamage(format);
       const pts = Number(frame.pts);
       this.#events.picture(frame, pts, this.#takeKey(pts));
       // The events may have closed everything.
       if (this.#decoder !== decoder) return;
     }
+  }
+
+  #addDamage(format: VideoFormat): void {
+    this.damaged++;
+    this.#keyAwaited = !MENDS[format.codec];
   }
 
   #addKey(pts: number): void {

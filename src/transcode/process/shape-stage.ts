@@ -18,6 +18,8 @@ export class ShapeStage implements Disposable {
   readonly #onFault: (output: VideoOutput, error: unknown) => void;
   readonly #outputs = new Set<VideoOutput>();
   #source: PictureKind | undefined;
+  /** Of the last picture, where that was unlike those before. */
+  #candidate: PictureKind | undefined;
   #groups = new Map<string, Group>();
 
   /** @param onFault the output can't be made; it has been taken out */
@@ -50,9 +52,12 @@ export class ShapeStage implements Disposable {
     }
   }
 
-  /** @param mark whether it is a key frame in all outputs */
-  picture(frame: Frame, pts: number, intervalTicks: number, mark: boolean): void {
-    this.#look(frame);
+  /**
+   * @param mark whether it is a key frame in all outputs
+   * @param sure the size doesn't come from the coded picture itself, whose damaged header can announce any
+   */
+  picture(frame: Frame, pts: number, intervalTicks: number, mark: boolean, sure: boolean): void {
+    if (!this.#look(frame, sure)) return;
     for (const group of this.#groups.values()) {
       let shaped: Frame | undefined;
       // A copy: an output that fails is taken out.
@@ -74,10 +79,22 @@ export class ShapeStage implements Disposable {
     this.#outputs.clear();
   }
 
-  /** All shapes follow from the source's; when that changes they are made anew. */
-  #look(frame: Frame): void {
-    if (this.#source !== undefined && isOfKind(frame, this.#source)) return;
+  /**
+   * All shapes follow from the source's; when that changes they are made anew.
+   * @returns false when the picture is to be left out, for it may be damaged: unlike all before, and the first to be so
+   */
+  #look(frame: Frame, sure: boolean): boolean {
+    if (this.#source !== undefined && isOfKind(frame, this.#source)) {
+      this.#candidate = undefined;
+      return true;
+    }
     const source = kindOf(frame);
+    const seen = this.#candidate !== undefined && isOfKind(frame, this.#candidate);
+    if (this.#source !== undefined && !sure && !seen) {
+      this.#candidate = source;
+      return false;
+    }
+    this.#candidate = undefined;
     this.#source = source;
     this.#dropGroups();
     for (const output of [...this.#outputs]) {
@@ -88,6 +105,7 @@ export class ShapeStage implements Disposable {
         this.#onFault(output, error);
       }
     }
+    return true;
   }
 
   #join(output: VideoOutput, source: PictureKind): void {

@@ -120,7 +120,8 @@ class VideoPipeline implements Pipeline {
 
   #onPicture(frame: Frame, pts: number, key: boolean): void {
     const mark = this.#intraOnly ? this.#intraMark : this.#marks.mark(pts, key);
-    this.#shape.picture(frame, pts, this.#interval.ticks, mark);
+    const { codec } = this.#format;
+    this.#shape.picture(frame, pts, this.#interval.ticks, mark, codec === 'h264' || codec === 'h265');
   }
 
   #onFault(output: VideoOutput, error: unknown): void {
