@@ -50,12 +50,22 @@ function reference(schema: Json): string {
 }
 
 function sectionText(key: string, value: Json): string {
+  const branches = value['anyOf'];
+  if (Array.isArray(branches)) return oneOrMap(key, value, branches.map(record));
   const about = text(value['description']);
   const rows = Object.entries(record(value['properties'])).map(([name, one]) => keyRow(name, record(one)));
   const entry = value['additionalProperties'];
   const free = record(entry);
   if (Object.keys(free).length > 0) rows.push(keyRow(rows.length > 0 ? '*any other name*' : '*name*', free));
   return `### \`${key}\`\n\n${about === '' ? '' : `${about}\n\n`}${table(['Key', 'Type', 'Default', 'Meaning'], rows)}`;
+}
+
+/** A section that may be one word. */
+function oneOrMap(key: string, value: Json, branches: readonly Json[]): string {
+  const map = branches.find((one) => one['type'] === 'object') ?? {};
+  const words = branches.filter((one) => one !== map && one['type'] !== 'null').map(typeText);
+  const about = `${text(value['description'])} One of ${words.join(', ')}, or a map:`;
+  return sectionText(key, { ...map, description: about });
 }
 
 function keyRow(name: string, value: Json): string[] {

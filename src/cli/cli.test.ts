@@ -217,6 +217,20 @@ test('an edit of what is read at the start only is named in the log', async (t) 
   await until(() => server.text().includes('from the next start on: api, restream'), server.text);
 });
 
+test('an edit of what is made for viewers is taken over without a new start', async (t) => {
+  const cwd = folder(t, { 'hearthcam.yaml': 'streams: {a: rtsp://127.0.0.1:1/x}\n' });
+  const server = await serve(t, cwd, (ports) => ['-c', 'hearthcam.yaml', '-c', off(ports)]);
+  writeFileSync(join(cwd, 'hearthcam.yaml'), 'streams: {a: {url: rtsp://127.0.0.1:1/x, renditions: [360p]}}\n');
+  const text = 'what is made for viewers has changed';
+  await until(() => server.text().split(text).length === 2, server.text);
+  writeFileSync(
+    join(cwd, 'hearthcam.yaml'),
+    'transcode: auto\nstreams: {a: {url: rtsp://127.0.0.1:1/x, renditions: [360p]}}\n',
+  );
+  await until(() => server.text().split(text).length === 3, server.text);
+  assert.ok(!server.text().includes('from the next start on'), server.text());
+});
+
 test('a go2rtc file without addresses starts on this machine only, and the log says what to write', async (t) => {
   const text = 'rtsp: {listen: ""}\nstreams: {a: rtsp://192.0.2.1/x}\n';
   const running = await serve(t, folder(t, { 'f.yaml': text }), ([api]) => [

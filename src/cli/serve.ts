@@ -8,7 +8,7 @@ import { type ConfigInput, parseInput, resolveInputs } from '../config/inputs.ts
 import type { LoadedConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
 import { type ConfigSection, jsonSchema } from '../config/section.ts';
-import { apiSection, appSection, logSection, restreamSection } from '../config/sections.ts';
+import { apiSection, appSection, logSection, restreamSection, transcodeSection } from '../config/sections.ts';
 import { ConfigStore } from '../config/store.ts';
 import { diffStreams } from '../config/streams.ts';
 import type { OutputModule } from '../core/contracts.ts';
@@ -117,8 +117,14 @@ async function applyChange(
 ): Promise<void> {
   const { streams, ...rest } = toAppConfig(next, allOutputs, terminal.cwd);
   await app.apply({ streams, ...rest });
-  const { set, removed } = diffStreams(layoutOf(previous).streams, streams);
+  const before = layoutOf(previous);
+  const { set, removed } = diffStreams(before.streams, streams);
   log.info('the configuration file was read again', { changed: Object.keys(set).length, removed: removed.length });
+  const { modes, renditions } = layoutOf(next);
+  const made = [previous.get(transcodeSection), before.modes, before.renditions];
+  if (!isDeepStrictEqual(made, [next.get(transcodeSection), modes, renditions])) {
+    log.info('what is made for viewers has changed: in force for those who come from now on');
+  }
   const own = allOutputs.flatMap((output) => (output.config === undefined ? [] : [output.config]));
   const later = [apiSection, appSection, logSection, restreamSection, ...own]
     .filter((section: ConfigSection) => !isDeepStrictEqual(previous.get(section), next.get(section)))

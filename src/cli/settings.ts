@@ -13,11 +13,13 @@ import {
   preloadSection,
   restreamSection,
   streamsSection,
+  transcodeSection,
 } from '../config/sections.ts';
 import { type CameraLayout, layOut } from '../config/streams.ts';
 import type { OutputModule } from '../core/contracts.ts';
 import { HearthcamError } from '../core/errors.ts';
 import type { LogLevel } from '../core/log.ts';
+import { DEFAULT_TRANSCODE, type TranscodeSettings } from '../transcode/settings.ts';
 import { checkCertificate } from './certificate.ts';
 
 /** Every section of the file: the program's, the modules', and those of go2rtc that nobody handles yet. */
@@ -30,7 +32,7 @@ export function allSections(modules: readonly OutputModule[]): readonly ConfigSe
 /** What the composition root wants, from what the owner wrote. @throws HearthcamError when a named file is missing. */
 export function toAppConfig(config: LoadedConfig, modules: readonly OutputModule[], cwd: string): AppConfig {
   const api = config.get(apiSection);
-  const { streams, cameras } = layoutOf(config);
+  const { streams, cameras, renditions, modes } = layoutOf(config);
   const preload = Object.fromEntries(
     Object.entries(config.get(preloadSection)).map(([name, query]) => [name, query ?? 'video&audio']),
   );
@@ -60,8 +62,22 @@ export function toAppConfig(config: LoadedConfig, modules: readonly OutputModule
     },
     streams,
     cameras,
+    renditions,
+    transcode: transcodeSettings(config, modes),
     preload,
     sections,
+  };
+}
+
+function transcodeSettings(config: LoadedConfig, modes: CameraLayout['modes']): TranscodeSettings {
+  const section = config.get(transcodeSection);
+  const { mode, max_encodes, hardware } =
+    typeof section === 'string' ? { mode: section, max_encodes: undefined, hardware: undefined } : section;
+  return {
+    mode,
+    streams: new Map(Object.entries(modes)),
+    maxEncodes: max_encodes ?? DEFAULT_TRANSCODE.maxEncodes,
+    hardware: hardware ?? DEFAULT_TRANSCODE.hardware,
   };
 }
 

@@ -113,6 +113,36 @@ const rows = [
     want: 'streams:\nlog: # l\n  level: info\n',
   },
   {
+    name: 'new sources of a stream that says more keep what it says',
+    text: 'streams:\n  cam:\n    # the camera\n    url: rtsp://h/1 # old\n    transcode: never # no\n    renditions: [720p, 360p]\n  b: rtsp://h/2\n',
+    edit: (text: string) => setEntry(text, 'streams', 'cam', ['rtsp://h/3', 'ffmpeg:cam#audio=opus']),
+    want: 'streams:\n  cam:\n    # the camera\n    url: # old\n      - rtsp://h/3\n      - ffmpeg:cam#audio=opus\n    transcode: never # no\n    renditions: [720p, 360p]\n  b: rtsp://h/2\n',
+  },
+  {
+    name: 'of a list only the source that changed',
+    text: 'streams:\n  cam:\n    renditions: [360p]\n    url:\n      - rtsp://h/1 # a\n      - rtsp://h/2 # b\n',
+    edit: (text: string) => setEntry(text, 'streams', 'cam', ['rtsp://h/1', 'rtsp://h/3']),
+    want: 'streams:\n  cam:\n    renditions: [360p]\n    url:\n      - rtsp://h/1 # a\n      - rtsp://h/3\n',
+  },
+  {
+    name: 'also of one in braces, and nothing else of the file',
+    text: '# top\nstreams:\n  cam: {url: rtsp://h/1, transcode: never} # side\n  b:   rtsp://h/2\n',
+    edit: (text: string) => setEntry(text, 'streams', 'cam', ['rtsp://h/3?a=1,2']),
+    want: '# top\nstreams:\n  cam: {url: ["rtsp://h/3?a=1,2"], transcode: never} # side\n  b:   rtsp://h/2\n',
+  },
+  {
+    name: 'the same sources in a map leave the file as it is',
+    text: 'streams: {cam: {url: [rtsp://h/1], transcode: never}}\n',
+    edit: (text: string) => setEntry(text, 'streams', 'cam', ['rtsp://h/1']),
+    want: 'streams: {cam: {url: [rtsp://h/1], transcode: never}}\n',
+  },
+  {
+    name: 'a stream that others publish to, with a mode of its own, gets a source',
+    text: 'streams:\n  phone:\n    url:\n    transcode: auto\n',
+    edit: (text: string) => setEntry(text, 'streams', 'phone', ['rtsp://h/1']),
+    want: 'streams:\n  phone:\n    url:\n      - rtsp://h/1\n    transcode: auto\n',
+  },
+  {
     name: 'a patch merges maps, replaces lists, keeps comments and order',
     text: FILE,
     edit: (text: string) =>

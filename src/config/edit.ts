@@ -13,19 +13,27 @@ import { tokenise, untokenise } from './references.ts';
 
 type EntryValue = string | readonly string[];
 
-/** Sets `section.name`. Returns the same text when it has that value already. */
+/**
+ * Sets `section.name`. Returns the same text when it has that value already. An entry that is a map (`{url: …,
+ * renditions: …}`) keeps its other keys: the value becomes its `url`.
+ */
 export function setEntry(text: string, section: string, name: string, value: EntryValue): string {
   return change(text, {
     value: (root) => {
       const old = Object.hasOwn(root, section) ? root[section] : undefined;
       const next: ConfigMap = { ...root };
       const entries: ConfigMap = isConfigMap(old) ? { ...old } : {};
-      setOwn(entries, name, typeof value === 'string' ? value : [...value]);
+      const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
+      const own = typeof value === 'string' ? value : [...value];
+      setOwn(entries, name, isConfigMap(entry) ? { ...entry, url: own } : own);
       setOwn(next, section, entries);
       return next;
     },
     text: (source, document) => insertEntry(source, document, section, name, value),
-    document: (document) => document.setIn([section, name], document.createNode(value)),
+    document: (document) => {
+      const path = isMap(document.getIn([section, name], true)) ? [section, name, 'url'] : [section, name];
+      document.setIn(path, document.createNode(value));
+    },
   });
 }
 
@@ -178,7 +186,10 @@ function insertEntry(
   }
   if (!isMap(map) || map.flow === true || map.anchor !== undefined || map.tag !== undefined) return undefined;
   const existing = findPair(map, name);
-  if (existing !== undefined) return replaceEntry(text, existing, name, value);
+  if (existing !== undefined) {
+    const { value: entry } = existing;
+    return isMap(entry) ? replaceUrl(text, entry, value) : replaceEntry(text, existing, name, value);
+  }
   const first = map.items[0];
   const last = map.items.at(-1);
   const start = startOf(first?.key);
@@ -213,6 +224,19 @@ function replaceEntry(text: string, pair: Pair, name: string, value: EntryValue)
   const tail = text.slice(valueEnd, lineEnd(text, valueEnd)).trimEnd();
   const lines = [head + (tail === '' ? '' : ` ${tail.trimStart()}`), ...rest].join('\n');
   return `${text.slice(0, lineStart(text, keyStart))}${lines}\n${text.slice(nextLine(text, valueEnd))}`;
+}
+
+/** The sources of an entry that says more than those. */
+function replaceUrl(text: string, entry: YAMLMap, value: EntryValue): string | undefined {
+  const pair = findPair(entry, 'url');
+  if (pair === undefined || entry.anchor !== undefined || entry.tag !== undefined) return undefined;
+  if (entry.flow !== true) return replaceEntry(text, pair, 'url', value);
+  const [start, end] = [startOf(pair.value), endOf(pair.value)];
+  if (start === undefined || end === undefined || text.slice(start, end).includes('\n')) return undefined;
+  // In braces more signs than usual mean something: all texts are quoted.
+  const list =
+    typeof value === 'string' ? JSON.stringify(value) : `[${value.map((one) => JSON.stringify(one)).join(', ')}]`;
+  return text.slice(0, start) + list + text.slice(end);
 }
 
 /** Items that stay keep their lines, with the comments on and between them. */

@@ -7,6 +7,8 @@ export interface ConfigSection<T = unknown> {
   readonly schema: z.ZodType<T>;
   /** A map whose entries stand alone: a wrong entry is left out, the others are used. */
   readonly perEntry?: boolean;
+  /** Keys of such an entry that stand alone too: a wrong one is left out, the entry is used without it. */
+  readonly details?: readonly string[];
 }
 
 /** A key of go2rtc that is read, and answered by a warning that names it. The description says why or what instead. */
@@ -43,7 +45,10 @@ export function jsonSchema(sections: readonly ConfigSection[]): Record<string, u
 
 /** `streams:` with nothing below it is what remains when its last entry is commented out. */
 function nullable(schema: unknown): unknown {
-  if (!isRecord(schema) || schema['type'] !== 'object') return schema;
+  if (!isRecord(schema)) return schema;
+  const branches = schema['anyOf'];
+  if (Array.isArray(branches)) return { ...schema, anyOf: [...branches, { type: 'null' }] };
+  if (schema['type'] !== 'object') return schema;
   return { ...schema, type: ['object', 'null'] };
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ConfigSection, unsupported } from './section.ts';
+import { renditionsSchema, transcodeMode, transcodeSchema } from './transcode.ts';
 
 /** The sections of the program itself. Outputs bring theirs along; compatibility.md 4 lists go2rtc's. */
 
@@ -48,10 +49,20 @@ export const apiSection = section(
   }),
 );
 
+export const transcodeSection = section('transcode', transcodeSchema);
+
+const ownMode = transcodeMode.optional().describe('Instead of the general transcode:.');
+/** What a stream or camera may say besides its sources: wrong, it is left out, and the picture stays. */
+const DETAILS = ['transcode', 'renditions'] as const;
+
 const sources = z.union([
   z.string(),
   z.array(z.string()),
-  z.object({ url: z.union([z.string(), z.array(z.string())]).describe('Source, or several.') }),
+  z.object({
+    url: z.union([z.string(), z.array(z.string()), z.null()]).describe('Source, or several; nothing: publish to it.'),
+    transcode: ownMode,
+    renditions: renditionsSchema.optional(),
+  }),
   z.null(),
 ]);
 
@@ -62,6 +73,7 @@ export const streamsSection = section(
     .default({})
     .describe('Streams by name.'),
   true,
+  DETAILS,
 );
 
 export const CAMERA_VARIANTS = ['main', 'ext', 'sub'] as const;
@@ -79,12 +91,15 @@ export const camerasSection = section(
           main: cameraSources.describe('The best picture; becomes the stream "<name>".'),
           ext: cameraSources.optional().describe('A middle one; becomes the stream "<name>_ext".'),
           sub: cameraSources.optional().describe('The small picture; becomes the stream "<name>_sub".'),
+          transcode: ownMode,
+          renditions: renditionsSchema.optional(),
         }),
       ]),
     )
     .default({})
     .describe('Cameras by name, each with its main and perhaps its sub stream.'),
   true,
+  DETAILS,
 );
 
 export const preloadSection = section(
@@ -149,6 +164,7 @@ export const coreSections = [
   logSection,
   envSection,
   restreamSection,
+  transcodeSection,
 ] as const;
 
 const listenOff = z.object({ listen: unsupported('This listener does not exist here yet.') }).optional();
@@ -172,6 +188,11 @@ export const laterSections: readonly ConfigSection[] = [
   section('wyoming', unsupported('Wyoming satellites are not offered yet.')),
 ];
 
-function section<T>(key: string, schema: z.ZodType<T>, perEntry = false): ConfigSection<T> {
-  return { key, schema, perEntry };
+function section<T>(
+  key: string,
+  schema: z.ZodType<T>,
+  perEntry = false,
+  details: readonly string[] = [],
+): ConfigSection<T> {
+  return { key, schema, perEntry, details };
 }

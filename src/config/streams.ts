@@ -1,5 +1,7 @@
+import type { Rendition } from '../core/qualities.ts';
 import { isConfigMap } from './document.ts';
 import { CAMERA_VARIANTS } from './sections.ts';
+import { renditionsSchema, type TranscodeWord, toRenditions, transcodeMode } from './transcode.ts';
 
 /** Sources by stream name, in the order of the file. An empty list is a stream that others publish to. */
 export type StreamSources = Readonly<Record<string, readonly string[]>>;
@@ -17,6 +19,10 @@ export interface CameraLayout {
   readonly streams: StreamSources;
   /** Stream names by camera, best picture first. */
   readonly cameras: Readonly<Record<string, readonly string[]>>;
+  /** Streams with a `transcode:` of their own. */
+  readonly modes: Readonly<Record<string, TranscodeWord>>;
+  /** Smaller pictures to make, by stream. */
+  readonly renditions: Readonly<Record<string, readonly Rendition[]>>;
   /** Stream names that both sections give, with the camera that wins. */
   readonly clashes: readonly { readonly stream: string; readonly camera: string }[];
 }
@@ -29,7 +35,24 @@ export function layOut(
   const out: Record<string, readonly string[]> = {};
   const groups: Record<string, readonly string[]> = {};
   const clashes: { stream: string; camera: string }[] = [];
-  for (const [name, value] of Object.entries(streams)) out[name] = sourceList(value);
+  const modes: Record<string, TranscodeWord> = {};
+  const renditions: Record<string, readonly Rendition[]> = {};
+  /** What is said of a stream besides its sources; of a camera: `transcode` for all its streams. */
+  const readDetails = (value: unknown, main: string, all: readonly string[]): void => {
+    for (const name of all) {
+      delete modes[name];
+      delete renditions[name];
+    }
+    if (!isConfigMap(value)) return;
+    const mode = transcodeMode.safeParse(value['transcode']);
+    if (mode.success) for (const name of all) modes[name] = mode.data;
+    const wanted = renditionsSchema.safeParse(value['renditions']);
+    if (wanted.success && wanted.data.length > 0) renditions[main] = toRenditions(wanted.data);
+  };
+  for (const [name, value] of Object.entries(streams)) {
+    out[name] = sourceList(value);
+    readDetails(value, name, [name]);
+  }
   for (const [name, value] of Object.entries(cameras)) {
     const variants = isConfigMap(value) ? value : { main: value };
     const made: string[] = [];
@@ -41,8 +64,9 @@ export function layOut(
       made.push(stream);
     }
     groups[name] = made;
+    readDetails(value, name, made);
   }
-  return { streams: out, cameras: groups, clashes };
+  return { streams: out, cameras: groups, modes, renditions, clashes };
 }
 
 export interface StreamChanges {

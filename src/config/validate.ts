@@ -42,19 +42,28 @@ export function validateSection(
     if (result.success) return { input: value ?? emptyInput(section), findings, usable: true };
     let fixed = false;
     const rejected: Finding[] = [];
-    for (const issue of result.error.issues) {
-      const path = [section.key, ...issue.path.map(String)];
+    for (const { issue, path } of result.error.issues.flatMap((one) => innermost(one, [section.key]))) {
       if (repair(root, path, issue, sourceText)) fixed = true;
-      else rejected.push({ severity: 'error', ...explain(issue, root, path), ...suggestionFor(issue, root, path) });
+      else
+        rejected.push({
+          severity: 'error',
+          message: explain(issue, root, path),
+          path,
+          ...suggestionFor(issue, root, path),
+        });
     }
     if (fixed) continue;
     findings.push(...rejected);
     if (section.perEntry !== true) break;
     let dropped = false;
     for (const { path } of rejected) {
-      const [, entry] = path;
+      const [, entry, detail] = path;
       const map = root[section.key];
-      if (entry !== undefined && isConfigMap(map) && Object.hasOwn(map, entry)) dropped = delete map[entry];
+      if (entry === undefined || !isConfigMap(map) || !Object.hasOwn(map, entry)) continue;
+      const value = map[entry];
+      if (detail !== undefined && section.details?.includes(detail) === true && isConfigMap(value)) {
+        if (Object.hasOwn(value, detail)) dropped = delete value[detail];
+      } else dropped = delete map[entry];
     }
     if (!dropped) break;
   }
@@ -136,41 +145,53 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   null: 'nothing',
 };
 
-/** The place is the innermost one that is wrong: in a union, that of the branch that came furthest. */
-function explain(
+/** The places that are wrong themselves: in a union, those of the branch that came furthest. */
+function innermost(
   issue: z.core.$ZodIssue,
-  root: ConfigMap,
-  path: readonly string[],
-): { message: string; path: readonly string[] } {
+  at: readonly string[],
+): { readonly issue: z.core.$ZodIssue; readonly path: readonly string[] }[] {
+  const path = [...at, ...issue.path.map(String)];
+  if (issue.code === 'invalid_union') {
+    const inside = issue.errors.find((branch) => branch.length > 0 && branch.every((one) => one.path.length > 0));
+    if (inside !== undefined) return inside.flatMap((one) => innermost(one, path));
+  }
+  return [{ issue, path }];
+}
+
+function explain(issue: z.core.$ZodIssue, root: ConfigMap, path: readonly string[]): string {
   const name = path.join('.');
+  const missing = valueAt(root, path) === undefined;
   switch (issue.code) {
-    case 'invalid_type': {
-      if (valueAt(root, path) === undefined) return { message: `${name} is missing`, path };
-      return { message: `${name} must be ${TYPE_WORDS[issue.expected] ?? issue.expected}`, path };
-    }
+    case 'invalid_type':
+      return missing ? `${name} is missing` : `${name} must be ${TYPE_WORDS[issue.expected] ?? issue.expected}`;
     case 'invalid_union': {
-      const [inner] = issue.errors.flat().filter((one) => one.path.length > 0);
-      if (inner !== undefined) return explain(inner, root, [...path, ...inner.path.map(String)]);
-      if (valueAt(root, path) === undefined) return { message: `${name} is missing`, path };
+      if (missing) return `${name} is missing`;
+      const choices = choicesOf(issue);
       const wanted = [...wantedTypes(issue)].map((type) => TYPE_WORDS[type] ?? type);
-      return { message: `${name} must be ${wanted.join(' or ')}`, path };
+      if (choices.length > 0) wanted.unshift(`one of ${choices.join(', ')}`);
+      return `${name} must be ${wanted.join(' or ')}`;
     }
-    case 'invalid_value': {
-      const values = issue.values.map((value) => (value === '' ? '""' : String(value)));
-      return { message: `${name} must be one of ${values.join(', ')}`, path };
-    }
+    case 'invalid_value':
+      return `${name} must be one of ${choicesOf(issue).join(', ')}`;
     default:
-      return { message: `${name}: ${issue.message}`, path };
+      return `${name}${/^(must|needs) /.test(issue.message) ? '' : ':'} ${issue.message}`;
   }
 }
 
+/** The words that would do at the place of the issue. */
+function choicesOf(issue: z.core.$ZodIssue): readonly string[] {
+  const found = issue.code === 'invalid_union' ? issue.errors.flat().filter((one) => one.path.length === 0) : [issue];
+  return found.flatMap((one) =>
+    one.code === 'invalid_value' ? one.values.map((value) => (value === '' ? '""' : String(value))) : [],
+  );
+}
+
 function suggestionFor(issue: z.core.$ZodIssue, root: ConfigMap, path: readonly string[]): { suggestion?: string } {
-  if (issue.code !== 'invalid_value') return {};
   const value = valueAt(root, path);
   if (typeof value !== 'string') return {};
   const near = suggest(
     value,
-    issue.values.map(String).filter((one) => one !== ''),
+    choicesOf(issue).filter((one) => one !== '""'),
   );
   return near === undefined ? {} : { suggestion: near };
 }
