@@ -69,25 +69,6 @@ test('audio without a picture to ride with is handed on after a moment', async (
   assert.deepEqual(bursts, ['v1K', 'a2']);
 });
 
-test('while pictures come steadily audio waits for the next one, and not for ever when they stop', async () => {
-  const { fanout } = make();
-  const bursts: string[] = [];
-  let handedOnMs = 0;
-  fanout.subscribe((units) => {
-    bursts.push(shape(units));
-    handedOnMs = performance.now();
-  });
-  for (const one of [unit('video', 1, true), unit('video', 2), unit('audio', 3)]) {
-    fanout.push(one);
-    fanout.flush();
-  }
-  const startMs = performance.now();
-  assert.deepEqual(bursts, ['v1K', 'v2']);
-  await waitFor(() => bursts.length === 3);
-  assert.deepEqual(bursts, ['v1K', 'v2', 'a3']);
-  assert.ok(handedOnMs - startMs > 70, `after ${handedOnMs - startMs} ms`);
-});
-
 test('a stream without video hands audio on at once', () => {
   const { fanout } = make();
   const bursts: string[] = [];

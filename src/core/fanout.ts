@@ -21,13 +21,6 @@ export interface GopSnapshot {
 
 /** Audio waits this long for a picture to ride with: written on its own it doubles the cost per viewer. */
 const RIDE_MS = 40;
-/** Pictures that come at least this often are waited for: no audio waits longer for the next one than that. */
-const STEADY_MS = 75;
-/**
- * How often the clock is looked at while they do, in case that they stop: a timer for each audio frame would wake the
- * process as often as the pictures themselves do.
- */
-const WATCH_MS = 150;
 
 /**
  * Hands the access units of one stream to its listeners, once each, in arrival order, and keeps those since the last
@@ -40,11 +33,7 @@ export class Fanout {
   #riding: UnitListener[] = [];
   #pending: AccessUnit[] = [];
   #ride: AccessUnit[] = [];
-  #rideSinceMs = 0;
-  /** Not cleared when a ride ends: it sees then that there is nothing to do, or how long the next one has to go. */
   #rideTimer: NodeJS.Timeout | undefined;
-  #pictureAtMs = Number.NEGATIVE_INFINITY;
-  #pictureGapMs = Number.POSITIVE_INFINITY;
   #gop: AccessUnit[] = [];
   #gopBytes = 0;
   #gopComplete = true;
@@ -79,16 +68,12 @@ export class Fanout {
       this.#remember(unit);
       if (unit.format.kind === 'video') picture = true;
     }
-    if (picture) {
-      const nowMs = performance.now();
-      this.#pictureGapMs = nowMs - this.#pictureAtMs;
-      this.#pictureAtMs = nowMs;
-      this.#hasVideo = true;
-    }
+    if (picture) this.#hasVideo = true;
     if (this.#immediate.length > 0) this.#deliver(this.#immediate, burst);
     if (this.#riding.length === 0) return;
     if (!picture && this.#hasVideo) {
-      this.#wait(burst);
+      for (const unit of burst) this.#ride.push(unit);
+      this.#rideTimer ??= setTimeout(() => this.#endRide(), RIDE_MS).unref();
       return;
     }
     if (this.#ride.length > 0) {
@@ -150,26 +135,11 @@ export class Fanout {
     this.#gop.push(unit);
   }
 
-  #wait(audio: readonly AccessUnit[]): void {
-    const nowMs = performance.now();
-    if (this.#ride.length === 0) this.#rideSinceMs = nowMs;
-    for (const unit of audio) this.#ride.push(unit);
-    const steady = this.#pictureGapMs <= STEADY_MS;
-    if (steady && nowMs - this.#rideSinceMs >= STEADY_MS) this.#endRide();
-    else this.#rideTimer ??= setTimeout(() => this.#onRideTimer(), steady ? WATCH_MS : RIDE_MS).unref();
-  }
-
-  #onRideTimer(): void {
-    this.#rideTimer = undefined;
-    if (this.#ride.length === 0) return;
-    const limitMs = this.#pictureGapMs <= STEADY_MS ? STEADY_MS : RIDE_MS;
-    const leftMs = limitMs - (performance.now() - this.#rideSinceMs);
-    // Timers may fire up to a millisecond early.
-    if (leftMs < 1) this.#endRide();
-    else this.#rideTimer = setTimeout(() => this.#onRideTimer(), leftMs).unref();
-  }
-
   #endRide(): void {
+    if (this.#rideTimer !== undefined) {
+      clearTimeout(this.#rideTimer);
+      this.#rideTimer = undefined;
+    }
     if (this.#ride.length === 0) return;
     const units = this.#ride;
     this.#ride = [];
