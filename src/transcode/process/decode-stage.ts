@@ -149,7 +149,7 @@ export class DecodeStage implements Disposable {
   }
 
   #addKey(pts: number): void {
-    this.#pendingKeys.push(pts);
+    this.#pendingKeys.push(Math.round(pts));
     if (this.#pendingKeys.length > MAX_PENDING_KEYS) this.#pendingKeys.shift();
   }
 

@@ -27,17 +27,19 @@ export class ShapeStage implements Disposable {
     this.#onFault = onFault;
   }
 
-  /** The size of the last picture. */
+  /** What the last picture was like. */
   get source(): PictureKind | undefined {
     return this.#source;
-  }
-  get outputs(): Iterable<VideoOutput> {
-    return this.#outputs;
   }
 
   add(output: VideoOutput): void {
     this.#outputs.add(output);
     if (this.#source !== undefined) this.#join(output, this.#source);
+  }
+
+  /** The next picture may look like none before: it comes from another codec. */
+  expectChange(): void {
+    this.#source = undefined;
   }
 
   remove(output: VideoOutput): void {

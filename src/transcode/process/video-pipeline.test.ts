@@ -179,11 +179,46 @@ test('another size in mid-stream gives another format at a key frame, and the pi
 });
 
 test('another codec in mid-stream goes on too', () => {
-  const later = stream('h265').map((unit) => ({ ...unit, pts: unit.pts + 36_000, dts: unit.dts + 36_000 }));
-  using run = new PipelineRun(first(stream('h264')).format).add(1, video('h264'));
-  run.push(stream('h264')).push(later);
-  assert.equal(run.made().length, 20);
-  assert.deepEqual(new Set(seenColours(first(run.made()).format, dataOf(run.made()))), new Set(['red white red blue']));
+  for (const [before, after] of [
+    ['h264', 'h265'],
+    ['jpeg', 'h264'],
+    ['vp8', 'jpeg'],
+  ] as const) {
+    const later = stream(after).map((unit) => ({ ...unit, pts: unit.pts + 36_000, dts: unit.dts + 36_000 }));
+    const made = remake([...stream(before), ...later], video('h264'));
+    assert.equal(made.length, 20);
+    const last = made.at(-1)?.format;
+    const behind = made.filter(({ format }) => format === last);
+    assert.ok(last !== undefined);
+    assert.deepEqual(new Set(seenColours(last, dataOf(behind))), new Set(['red white red blue']));
+  }
+});
+
+test('the owner may remove outputs and close the pipeline while it is told of a unit', () => {
+  const { format } = first(stream('h264'));
+  const units: number[] = [];
+  let told: (out: number) => void = () => undefined;
+  const pipeline = makeVideoPipeline(format, {
+    format: () => undefined,
+    unit: (out) => {
+      units.push(out);
+      told(out);
+    },
+    failed: (out, _fault, message) => assert.fail(`${out}: ${message}`),
+    note: (out, message) => assert.fail(`${out}: ${message}`),
+  });
+  for (const out of [1, 2, 3]) pipeline.addOutput(out, video('h264'), -1);
+  const [one, two, three] = stream('h264');
+  assert.ok(one !== undefined && two !== undefined && three !== undefined);
+  told = (out) => {
+    if (out === 1) for (const other of [1, 2]) pipeline.removeOutput(other);
+  };
+  pipeline.push(one);
+  assert.deepEqual(units, [1, 3]);
+  told = () => pipeline[Symbol.dispose]();
+  pipeline.push(two);
+  pipeline.push(three);
+  assert.deepEqual(units, [1, 3, 3]);
 });
 
 test('a format object that says the same as before changes nothing', () => {

@@ -38,11 +38,11 @@ class VideoPipeline implements Pipeline {
   readonly #codecs: VideoCodecs;
   readonly #outputs = new Map<number, VideoOutput>();
   readonly #interval: PictureInterval;
-  readonly #marks: KeyMarks;
+  #marks: KeyMarks;
   readonly #decode: DecodeStage;
   readonly #shape: ShapeStage;
   /** Every unit is a whole picture: those that nobody wants need not be decoded. */
-  readonly #intraOnly: boolean;
+  #intraOnly: boolean;
   #intraMark = false;
   #format: VideoFormat;
   #lastDts = Number.NEGATIVE_INFINITY;
@@ -95,6 +95,11 @@ class VideoPipeline implements Pipeline {
     if (this.#closed || !isVideo(unit.format)) return;
     if (unit.dts < this.#lastDts - RESTART_TICKS) this.#restart();
     this.#lastDts = unit.dts;
+    if (unit.format.codec !== this.#format.codec) {
+      this.#intraOnly = unit.format.codec === 'jpeg';
+      this.#marks = new KeyMarks(this.#intraOnly);
+      this.#shape.expectChange();
+    }
     this.#format = unit.format;
     this.#interval.add(unit.dts);
     if (this.#intraOnly && !this.#wanted(unit.pts)) return;
