@@ -37,6 +37,21 @@ AUDIO = {
 }
 
 
+# What is heard by the back channel of ONVIF goes into a file, as samples.
+TALK = {
+    "pcma": ("payload=8, clock-rate=8000, encoding-name=PCMA", "rtppcmadepay"),
+    "pcmu": ("payload=0, clock-rate=8000, encoding-name=PCMU", "rtppcmudepay"),
+}
+
+
+def talk_pipeline(options):
+    caps, depay = TALK[options["talk"]]
+    return (
+        '( capsfilter caps="application/x-rtp, media=audio, {caps}" name=depay_backchannel ! {depay} !'
+        " filesink location={file} buffer-mode=unbuffered append=true async=false )"
+    ).format(caps=caps, depay=depay, file=options["talkFile"])
+
+
 def pipeline(options):
     video, audio = options.get("video"), options.get("audio")
     parts, n = [], 0
@@ -59,12 +74,17 @@ def main():
     options = json.loads(sys.argv[1])
     Gst.init(None)
     loop = GLib.MainLoop()
-    server = GstRtspServer.RTSPServer()
+    talks = bool(options.get("talk"))
+    server = GstRtspServer.RTSPOnvifServer() if talks else GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(options["port"]))
-    factory = GstRtspServer.RTSPMediaFactory()
+    factory = GstRtspServer.RTSPOnvifMediaFactory() if talks else GstRtspServer.RTSPMediaFactory()
     factory.set_launch(pipeline(options))
-    factory.set_shared(True)
+    if talks:
+        factory.set_backchannel_launch(talk_pipeline(options))
+        factory.set_media_gtype(GstRtspServer.RTSPOnvifMedia.__gtype__)
+    else:
+        factory.set_shared(True)
     if options["transport"] == "tcp":
         factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP)
     elif options["transport"] == "udp":

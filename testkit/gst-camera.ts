@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -23,6 +26,8 @@ export interface GstCameraOptions {
   readonly digest?: boolean;
   /** Refuses the other transport with 461. */
   readonly transport?: 'any' | 'tcp' | 'udp';
+  /** The camera can be spoken to by the back channel of ONVIF; then its clients don't share one encoder. */
+  readonly talk?: 'pcma' | 'pcmu' | null;
   readonly path?: string;
   /** 0 (default): a free one. A fixed one lets a camera come back at the same address. */
   readonly port?: number;
@@ -37,6 +42,8 @@ export interface GstCamera extends AsyncDisposable {
   stop(): Promise<void>;
   /** Freezes and unfreezes the process: the connection stays but nothing comes. */
   pause(): void;
+  /** Coded samples that came by the back channel so far. */
+  heard(): Promise<Buffer>;
   resume(): void;
 }
 
@@ -55,6 +62,7 @@ const DEFAULTS = {
   password: '',
   digest: false,
   transport: 'any',
+  talk: null,
   path: '/cam',
   port: 0,
 } as const;
@@ -64,7 +72,10 @@ const DEFAULTS = {
  * a client.
  */
 export async function startGstCamera(options: GstCameraOptions = {}): Promise<GstCamera> {
-  const settings = { ...DEFAULTS, ...options };
+  const folder = await mkdtemp(join(tmpdir(), 'hearthcam-gst-'));
+  const talkFile = join(folder, 'talk.raw');
+  await writeFile(talkFile, '');
+  const settings = { ...DEFAULTS, ...options, talkFile };
   const script = fileURLToPath(new URL('./gst-camera.py', import.meta.url));
   const child = spawn('/usr/bin/python3', [script, JSON.stringify(settings)], { stdio: ['pipe', 'pipe', 'pipe'] });
   let errors = '';
@@ -86,7 +97,11 @@ export async function startGstCamera(options: GstCameraOptions = {}): Promise<Gs
     stop,
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
-    [Symbol.asyncDispose]: stop,
+    heard: () => readFile(talkFile),
+    [Symbol.asyncDispose]: async () => {
+      await stop();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Codec, MediaKind, Track } from './media.ts';
+import type { AudioCodec, AudioFormat, Codec, MediaKind, Track } from './media.ts';
 
 /** One kind of media that a consumer asks for. */
 export interface MediaWant {
@@ -9,6 +9,15 @@ export interface MediaWant {
   readonly all?: boolean;
   /** Pictures must be shown in the order in which they are decoded: no B-frames (WebRTC). */
   readonly inOrder?: boolean;
+  /** Sound in just one of these shapes (what a camera's loudspeaker takes); one that there isn't is made. */
+  readonly shapes?: readonly SoundShape[];
+}
+
+/** What is absent may be anything. */
+export interface SoundShape {
+  readonly codec: AudioCodec;
+  readonly sampleRateHz?: number;
+  readonly channels?: number;
 }
 
 export interface Negotiation {
@@ -39,7 +48,17 @@ export function negotiate(tracks: readonly Track[], wants: readonly MediaWant[])
 
 function fits({ codec, format }: Track, want: MediaWant): boolean {
   if (want.inOrder === true && format?.kind === 'video' && format.reorderDepth > 0) return false;
+  if (want.shapes !== undefined && format?.kind === 'audio')
+    return want.shapes.some((shape) => hasShape(format, shape));
   return want.codecs === 'any' || want.codecs.includes(codec);
+}
+
+export function hasShape(format: AudioFormat, { codec, sampleRateHz, channels }: SoundShape): boolean {
+  return (
+    format.codec === codec &&
+    (sampleRateHz === undefined || format.sampleRateHz === sampleRateHz) &&
+    (channels === undefined || format.channels === channels)
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Hub } from './hub.ts';
-import { parseSourceSpec, type SourceModule, type SourceSpec } from './source.ts';
+import { parseSourceSpec, type SourceModule, type SourceSpec, silentCall } from './source.ts';
 
 const LOCAL_HOSTS: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]', '0.0.0.0']);
 
@@ -71,6 +71,12 @@ export function withOwnStreams(
       if (name === null) return rtsp.run(request, sink);
       const spec = { ...request.spec, scheme: '', url: name };
       return own.run({ ...request, spec }, sink);
+    },
+    async talk(request) {
+      const name = ownStream(request.spec.url, ownPorts(), getHub());
+      const call =
+        name === null ? rtsp.talk?.(request) : own.talk?.({ ...request, spec: { ...request.spec, url: name } });
+      return (await call) ?? silentCall();
     },
   };
 }

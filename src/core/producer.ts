@@ -1,7 +1,7 @@
 import { describeError, HearthcamError } from './errors.ts';
 import { type Log, LogLimiter } from './log.ts';
 import { Scope } from './scope.ts';
-import type { SourceDescription, SourceModule, SourceSink, SourceSpec, SourceUnit } from './source.ts';
+import type { SourceDescription, SourceModule, SourceSink, SourceSpec, SourceUnit, TalkCall } from './source.ts';
 import type { Target } from './targets.ts';
 
 /** What a producer tells the stream that owns it. */
@@ -87,6 +87,14 @@ export class Producer {
     this.recipe = module.recipe?.(spec, owner.streamName) ?? null;
   }
 
+  /** Calls the camera to speak to it; undefined where the kind of source never can. */
+  talk(signal: AbortSignal): Promise<TalkCall> | undefined {
+    return this.#module.talk?.({ spec: this.spec, streamName: this.#owner.streamName, log: this.#log, signal });
+  }
+  get canTalk(): boolean {
+    return this.#module.talk !== undefined;
+  }
+
   get started(): boolean {
     return this.#scope !== undefined;
   }
@@ -156,13 +164,14 @@ export class Producer {
     let stalled: HearthcamError | undefined;
     const dialledMs = performance.now();
     this.#lastAliveMs = dialledMs;
+    const connectMs = this.#module.startMs?.(this.spec) ?? this.#timing.connectMs;
     const abort = new AbortController();
     const onClose = (): void => abort.abort(connection.signal.reason);
     connection.signal.addEventListener('abort', onClose, { once: true });
     connection.every(STALL_CHECK_MS, () => {
       const nowMs = performance.now();
       const silentMs = nowMs - this.#lastAliveMs;
-      const { stallMs, connectMs } = this.#timing;
+      const { stallMs } = this.#timing;
       const senseless = !described && nowMs - dialledMs >= SENSE_FACTOR * connectMs;
       if (silentMs < (described ? stallMs : connectMs) && !senseless) return;
       stalled = senseless ? senselessError(nowMs - dialledMs) : silenceError(described, silentMs, this.spec.scheme);

@@ -1,5 +1,6 @@
+import { HearthcamError } from './errors.ts';
 import type { Log } from './log.ts';
-import type { Codec, MediaKind, TrackFormat } from './media.ts';
+import type { AccessUnit, AudioCodec, Codec, MediaKind, TrackFormat } from './media.ts';
 import type { Target } from './targets.ts';
 
 /** A source as the owner wrote it, taken apart: `rtsp://u:p@host/path#timeout=5#media=video`. */
@@ -97,6 +98,42 @@ export interface SourceRequest {
   readonly signal: AbortSignal;
 }
 
+/** A form of sound that a camera takes for its loudspeaker. */
+export interface TalkCodec {
+  readonly codec: AudioCodec;
+  /** Of the RTP clock, as `medias` shows it. */
+  readonly clockRateHz: number;
+  readonly sampleRateHz: number;
+  readonly channels: number;
+}
+
+/** An open way to a camera's loudspeaker. */
+export interface TalkLine {
+  /** In order; bursts are smoothed to real time, and what comes too much of is dropped. */
+  push(unit: Pick<AccessUnit, 'format' | 'data'>): void;
+  /** Resolves when all that was pushed has been sent, after half a second at the latest. */
+  finish(): Promise<void>;
+  /** Rejects when the way is lost; never resolves. */
+  readonly ended: Promise<never>;
+}
+
+/** A connection to a camera that can become a `TalkLine`. Disposing of it closes all. */
+export interface TalkCall extends AsyncDisposable {
+  /** What the camera takes, in its own order; empty: it can't be spoken to. */
+  readonly codecs: readonly TalkCodec[];
+  /** Once. @throws HearthcamError when the camera refuses */
+  start(codec: TalkCodec): Promise<TalkLine>;
+}
+
+/** Of a camera that takes no sound. */
+export function silentCall(): TalkCall {
+  return {
+    codecs: [],
+    start: () => Promise.reject(new HearthcamError('talk.none', 'the camera takes no sound', { status: 500 })),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
 /** A kind of source, registered in `modules.ts`. */
 export interface SourceModule {
   readonly name: string;
@@ -106,6 +143,8 @@ export interface SourceModule {
   readonly configOnly?: boolean;
   /** Throws a HearthcamError (status 400) that says why a spec can't be used. Called before it is stored. */
   validate?(spec: SourceSpec): void;
+  /** How long it may take until its tracks are known, in milliseconds, where that is longer than for a camera. */
+  startMs?(spec: SourceSpec): number;
   /**
    * What a source that takes its media from its own stream stands for (`cam: [rtsp://…, ffmpeg:cam#audio=opus]`): such
    * a one is not connected; its tracks are made from the others' when somebody asks for them. Null for all others.
@@ -116,6 +155,12 @@ export interface SourceModule {
    * reason otherwise. Reconnecting, stall detection and back-off are the caller's.
    */
   run(request: SourceRequest, sink: SourceSink): Promise<void>;
+  /**
+   * Calls the camera to speak to it, by a connection besides the one that `run` holds: pictures are not disturbed.
+   * Absent for sources that never can.
+   * @throws HearthcamError when it can't be reached
+   */
+  talk?(request: SourceRequest): Promise<TalkCall>;
 }
 
 /** First value of a `#` parameter. */

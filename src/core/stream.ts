@@ -24,6 +24,7 @@ import {
   type SourceUnit,
   specParam,
 } from './source.ts';
+import { Talk } from './talk.ts';
 import type { Target } from './targets.ts';
 import { Timeline } from './time/timeline.ts';
 
@@ -49,6 +50,8 @@ export interface StreamOptions {
  */
 export class Stream implements ProducerOwner {
   readonly name: string;
+  /** Speaking to the camera. */
+  readonly talk: Talk;
   readonly #options: StreamOptions;
   readonly #log: Log;
   readonly #fanout: Fanout;
@@ -75,6 +78,12 @@ export class Stream implements ProducerOwner {
     });
     this.#derived = new DerivedStreams((tracks, onIdle) => this.#makeDerived(tracks, onIdle));
     this.#producers = specs.map((spec) => this.#makeProducer(spec));
+    this.talk = new Talk({
+      streamName: this.name,
+      log: this.#log,
+      producers: () => this.#producers,
+      makeVoice: (given) => new Stream({ ...options, name: `${this.name} (talk)`, onIdle: undefined }, given),
+    });
   }
 
   get streamName(): string {
@@ -193,6 +202,7 @@ export class Stream implements ProducerOwner {
     this.#closed = true;
     clearTimeout(this.#linger);
     this.#endConsumers(this.#removed());
+    await this.talk.close();
     await this.#derived.close();
     await Promise.all(this.#producers.map((producer) => producer.stop()));
     this.#fanout.reset();

@@ -1,7 +1,13 @@
 import type { AudioCodec, Codec, MediaKind, Track, VideoCodec } from '../core/media.ts';
-import type { MediaWant, Negotiation } from '../core/negotiate.ts';
+import type { MediaWant, Negotiation, SoundShape } from '../core/negotiate.ts';
 import type { DerivedTrack, Refusal, RemakePlan } from '../core/remaking.ts';
-import type { MadeAudioCodec, MadeVideoCodec, Target, VideoTarget } from '../core/targets.ts';
+import {
+  MADE_AUDIO_CODECS,
+  type MadeAudioCodec,
+  type MadeVideoCodec,
+  type Target,
+  type VideoTarget,
+} from '../core/targets.ts';
 import type { TranscodeMode } from './settings.ts';
 
 /**
@@ -78,6 +84,9 @@ function targetFor(inputs: PlanInputs, want: MediaWant): Target | Refusal | null
   const source = inputs.tracks.find((track) => track.kind === kind);
   // A camera without a microphone is no fault, and `any` is missing only where there is nothing of the kind.
   if (source === undefined || codecs === 'any') return null;
+  // Whoever speaks to a camera asks for that and nothing else: no switch forbids it.
+  const shape = want.shapes?.find(isMadeShape);
+  if (shape !== undefined) return { kind: 'audio', ...shape };
   const recipe = inputs.recipes.find((one) => one.kind === kind && codecs.includes(one.codec));
   if (recipe !== undefined) return recipe;
   const target = kind === 'audio' ? audioTarget(codecs) : videoTarget(codecs);
@@ -88,6 +97,11 @@ function targetFor(inputs: PlanInputs, want: MediaWant): Target | Refusal | null
       : inputs.mode === 'auto' ||
         (inputs.mode === 'audio' && (target.codec === 'jpeg' || hardwareMakes(inputs, source, target.codec)));
   return allowed ? target : notAllowed(source, target, inputs.mode);
+}
+
+function isMadeShape(shape: SoundShape): shape is SoundShape & { codec: MadeAudioCodec } {
+  const made: readonly Codec[] = MADE_AUDIO_CODECS;
+  return made.includes(shape.codec);
 }
 
 function hardwareMakes(inputs: PlanInputs, source: Track, to: MadeVideoCodec): boolean {

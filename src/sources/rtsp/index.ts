@@ -2,7 +2,8 @@ import { HearthcamError } from '../../core/errors.ts';
 import type { SourceModule, SourceRequest, SourceSink } from '../../core/source.ts';
 import { CameraMemory } from './memory.ts';
 import { RtspSession } from './session.ts';
-import { parseTarget, type RtspTarget, readOptions } from './target.ts';
+import { callCamera } from './talk.ts';
+import { parseTarget, readOptions, redirected } from './target.ts';
 
 const MAX_REDIRECTS = 5;
 
@@ -27,6 +28,7 @@ export function makeRtspSource({ reportMs = DEFAULT_REPORT_MS }: RtspSourceOptio
       readOptions(spec);
     },
     run: (request, sink) => run(request, sink, memory, reportMs),
+    talk: (request) => callCamera(request, memory),
   };
 }
 
@@ -53,21 +55,4 @@ async function run(request: SourceRequest, sink: SourceSink, memory: CameraMemor
         outcome satisfies never;
     }
   }
-}
-
-/**
- * Where a redirect leads. The password goes along to the same host only, and never from TLS to plain text.
- * @throws HearthcamError
- */
-function redirected(from: RtspTarget, location: string): RtspTarget {
-  const to = parseTarget(location);
-  if (from.scheme !== 'rtsp' && to.scheme === 'rtsp') {
-    throw new HearthcamError('rtsp.redirect', `${from.display} redirects to ${to.display}, which is not encrypted`, {
-      status: 502,
-      hint: 'if that is right, put the new address into the configuration',
-    });
-  }
-  const scheme = from.scheme === 'rtspx' && to.scheme === 'rtsps' ? 'rtspx' : to.scheme;
-  const credentials = to.credentials ?? (to.host === from.host ? from.credentials : null);
-  return { ...to, scheme, credentials };
 }

@@ -195,7 +195,7 @@ export class RtspSession {
         track,
         transport,
         fallback: ready.length === 0,
-        udpEvents: (one) => this.#reception.udpEvents(one),
+        udpEvents: this.#reception.udpEvents(track),
       });
       if (result.kind === 'refused') {
         // Without its picture a camera is of no use; without its sound it is.

@@ -1,18 +1,30 @@
 import { HearthcamError } from '../../core/errors.ts';
-import type { RtspResponse } from '../../wire/rtsp/message.ts';
+import type { MediaKind } from '../../core/media.ts';
+import type { HeaderInput, RtspResponse } from '../../wire/rtsp/message.ts';
 import { parseTransport, type RtspTransport } from '../../wire/rtsp/transport.ts';
 import type { RtspConnection } from './connection.ts';
 import { refused } from './failures.ts';
-import type { RtspTrack } from './tracks.ts';
 import { UdpPair, type UdpPairEvents } from './udp.ts';
+
+/** What SETUP needs to know of a medium, and fills in. */
+export interface SetUpMedium {
+  readonly kind: MediaKind | 'loudspeaker';
+  readonly url: string;
+  readonly receiver: { announce(ssrc: number | undefined): void };
+  index: number;
+  channels: readonly [number, number];
+  udp: UdpPair | undefined;
+  serverPorts: readonly [number, number] | undefined;
+}
 
 export interface SetUpInput {
   readonly connection: RtspConnection;
-  readonly track: RtspTrack;
+  readonly track: SetUpMedium;
   readonly transport: 'tcp' | 'udp';
   /** Whether the other transport may be tried: only for the first medium, all use the same. */
   readonly fallback: boolean;
-  readonly udpEvents: (track: RtspTrack) => UdpPairEvents;
+  readonly udpEvents: UdpPairEvents;
+  readonly headers?: HeaderInput;
 }
 
 export type SetUpResult =
@@ -49,9 +61,10 @@ async function attempt(input: SetUpInput, transport: 'tcp' | 'udp'): Promise<Att
   return transport === 'tcp' ? overTcp(input) : overUdp(input);
 }
 
-async function overTcp({ connection, track }: SetUpInput): Promise<Attempt> {
+async function overTcp({ connection, track, headers }: SetUpInput): Promise<Attempt> {
   const asked: [number, number] = [track.index * 2, track.index * 2 + 1];
   const response = await connection.request('SETUP', track.url, {
+    ...headers,
     Transport: `RTP/AVP/TCP;unicast;interleaved=${asked.join('-')}`,
   });
   if (response.status !== 200) return no(response);
@@ -65,11 +78,12 @@ async function overTcp({ connection, track }: SetUpInput): Promise<Attempt> {
   return { kind: 'ready', response };
 }
 
-async function overUdp({ connection, track, udpEvents }: SetUpInput): Promise<Attempt> {
-  const pair = await UdpPair.open(connection.localHost, udpEvents(track));
+async function overUdp({ connection, track, udpEvents, headers }: SetUpInput): Promise<Attempt> {
+  const pair = await UdpPair.open(connection.localHost, udpEvents);
   let kept = false;
   try {
     const response = await connection.request('SETUP', track.url, {
+      ...headers,
       Transport: `RTP/AVP;unicast;client_port=${pair.port}-${pair.port + 1}`,
     });
     if (response.status !== 200) return no(response);

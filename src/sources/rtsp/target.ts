@@ -20,6 +20,8 @@ export interface RtspOptions {
   /** For the connection and for each answer. */
   readonly timeoutMs: number;
   readonly media: 'video' | 'audio' | undefined;
+  /** Whether the camera may be asked for its back channel. */
+  readonly talk: boolean;
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -78,6 +80,7 @@ export function readOptions(spec: SourceSpec): RtspOptions {
     transport,
     timeoutMs: Math.min(MAX_TIMEOUT_MS, seconds * 1000),
     media: media === 'video' || media === 'audio' ? media : undefined,
+    talk: specParam(spec, 'backchannel') !== '0',
   };
 }
 
@@ -126,4 +129,21 @@ function badUrl(text: string): HearthcamError {
     status: 400,
     hint: 'it looks like rtsp://192.168.1.20:554/stream1; a login stands before the host: user:password@',
   });
+}
+
+/**
+ * Where a redirect leads. The password goes along to the same host only, and never from TLS to plain text.
+ * @throws HearthcamError
+ */
+export function redirected(from: RtspTarget, location: string): RtspTarget {
+  const to = parseTarget(location);
+  if (from.scheme !== 'rtsp' && to.scheme === 'rtsp') {
+    throw new HearthcamError('rtsp.redirect', `${from.display} redirects to ${to.display}, which is not encrypted`, {
+      status: 502,
+      hint: 'if that is right, put the new address into the configuration',
+    });
+  }
+  const scheme = from.scheme === 'rtspx' && to.scheme === 'rtsps' ? 'rtspx' : to.scheme;
+  const credentials = to.credentials ?? (to.host === from.host ? from.credentials : null);
+  return { ...to, scheme, credentials };
 }

@@ -75,6 +75,11 @@ export class UdpPair {
     this.#rtp.send(empty, serverPorts[0], host, () => {});
   }
 
+  sendRtp(packet: Buffer): void {
+    if (this.#closed || this.#serverPorts === undefined) return;
+    this.#rtp.send(packet, this.#serverPorts[0], this.#peer, () => {});
+  }
+
   sendRtcp(packet: Buffer): void {
     if (this.#closed || this.#serverPorts === undefined) return;
     this.#rtcp.send(packet, this.#serverPorts[1], this.#peer, () => {});
