@@ -12,8 +12,8 @@ export interface Placement {
 
 /** A longer gap is left open: to fill it would be a burst of silence that nobody waits for. */
 const MAX_FILL_SECONDS = 1;
-/** Less than this may be jitter; more is not. (Jitter of 60 ms can look like 100 from an unlucky first unit.) */
-const HARD_SECONDS = 0.1;
+/** Less than this may be jitter, of cameras that stamp what they send when they get to it; more is not. */
+const HARD_SECONDS = 0.08;
 /** Between times so regular, a step of just some units is units that were lost (or came twice). */
 const STEADY_SECONDS = 0.002;
 const STEADY_UNITS = 8;
@@ -41,6 +41,7 @@ export class AudioClock {
   #steady = 0;
   #error = 0;
   #correcting = false;
+  #realign = false;
   /** What could not be stretched yet, for samples are whole. */
   #owed = 0;
 
@@ -51,6 +52,11 @@ export class AudioClock {
   /** Where the next sample will stand; NaN before the first. */
   get next(): number {
     return this.#next;
+  }
+
+  /** The next unit is the first of a new connection: a small step is no jitter but where its sound belongs. */
+  realign(): void {
+    this.#realign = true;
   }
 
   /**
@@ -72,7 +78,8 @@ export class AudioClock {
       return placement;
     }
     const whole = this.#wholeUnits(off - this.#lastOff, samples);
-    const far = Math.abs(off) > HARD_SECONDS * this.#rateHz;
+    const far = Math.abs(off) > (this.#realign ? START_CORRECTING_SECONDS : HARD_SECONDS) * this.#rateHz;
+    this.#realign = false;
     if (far || whole !== 0) {
       const step = whole !== 0 ? whole * samples : Math.round(off);
       if (step > 0) placement.silence = step;
@@ -90,6 +97,7 @@ export class AudioClock {
   }
 
   #restart(): void {
+    this.#realign = false;
     this.#lastOff = 0;
     this.#steady = 0;
     this.#error = 0;

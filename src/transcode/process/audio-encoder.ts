@@ -10,7 +10,7 @@ import type { MadeAudioCodec } from '../../core/targets.ts';
 import type { AudioPlan } from '../audio-format.ts';
 import { JobError } from '../protocol.ts';
 import { layoutOf } from './audio-layout.ts';
-import { planesOf, type Samples } from './samples.ts';
+import { mute, planesOf, type Samples } from './samples.ts';
 
 interface Encoder {
   readonly name: string;
@@ -90,6 +90,7 @@ export class AudioEncoder implements Disposable {
    */
   encode(onUnit: (position: number, data: Buffer) => void): void {
     const frame = this.#frame;
+    for (const plane of this.planes) mute(plane);
     frame.pts = this.#position;
     this.#position += BigInt(this.frameSamples);
     FFmpegError.throwIfError(this.#context.sendFrameSync(frame), 'encode');

@@ -102,6 +102,11 @@ export class AudioOutput implements Disposable {
     this.#append(planes, skip, count);
   }
 
+  /** What comes next is of a new connection. */
+  realign(): void {
+    this.#clock.realign();
+  }
+
   [Symbol.dispose](): void {
     this.#resampler?.free();
     this.#resampler = null;

@@ -85,7 +85,7 @@ describe('sound in every codec is made into every other', () => {
   }
 });
 
-test('sound comes at most 60 ms later than without being made anew', async () => {
+test('sound comes at most 30 ms later than without being made anew; as AAC, whose frames overlap, 70', async () => {
   for (const [codec, rateHz, channels] of INPUTS) {
     const coded = await codeSound(codec, tone(rateHz, channels, 1, TONE_HZ));
     const input = inputUnits(coded);
@@ -104,7 +104,8 @@ test('sound comes at most 60 ms later than without being made anew', async () =>
         .slice(2)
         .map(({ pts, pushed }) => ((input[pushed - 1]?.pts ?? 0) + unitTicks) / clockHz - pts / madeClockHz);
       const addedMs = (Math.max(...waits) - unitTicks / clockHz) * 1000;
-      assert.ok(addedMs <= 60, `${codec} of ${rateHz} Hz to ${made}: ${addedMs} ms`);
+      // Three frames of 1024 samples are 64 ms at 48 kHz: its own, the one that overlaps, and one that is looked ahead.
+      assert.ok(addedMs <= (made === 'aac' ? 70 : 30), `${codec} of ${rateHz} Hz to ${made}: ${addedMs} ms`);
     }
   }
 });

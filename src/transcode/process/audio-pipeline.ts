@@ -92,6 +92,7 @@ class AudioPipeline implements Pipeline {
     const same = sameFormat(format, this.#format);
     this.#format = format;
     if (!same) this.#decoder.change(format);
+    for (const output of this.#outputs.values()) output.realign();
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { formatOf, heard, inputUnits, type MadeTrack, runAudio, START_SECONDS } from '../../../testkit/audio-run.ts';
-import { clickSeconds, codeSound, soundOf, tone, toneShare } from '../../../testkit/sound.ts';
+import { clickSeconds, codeSound, type Sound, soundOf, tone, toneShare } from '../../../testkit/sound.ts';
 import type { AudioTarget } from '../../core/targets.ts';
 import type { PipelineUnit } from '../pipeline.ts';
 import { makeAudioPipeline } from './audio-pipeline.ts';
@@ -44,6 +44,17 @@ function assertIncreasing(track: MadeTrack): void {
     const last = track.units[index - 1];
     if (last !== undefined) assert.ok(pts > last.pts, `${pts} after ${last.pts}`);
   }
+}
+
+/** The sharpest bend from a sample to the next but one, without the beginning and the end: a click is one. */
+function roughest(sound: Sound): number {
+  const { samples, rateHz } = sound;
+  let most = 0;
+  for (let at = Math.round(0.2 * rateHz); at < samples.length - Math.round(0.3 * rateHz); at++) {
+    const bend = (samples[at - 1] ?? 0) - 2 * (samples[at] ?? 0) + (samples[at + 1] ?? 0);
+    most = Math.max(most, Math.abs(bend));
+  }
+  return most;
 }
 
 /** In seconds of the input's time line, where all units follow one another. */
@@ -130,12 +141,15 @@ describe('cameras whose clocks count wrongly', () => {
       return moved(unit, Math.round(((seed / 2_147_483_647) * 2 - 1) * 0.025 * 16_000));
     });
     const { tracks } = runAudio(makeAudioPipeline, jittered, TARGETS);
+    // The tone itself bends by amplitude times the square of radians per sample.
+    const smoothness = 0.4 * 32_767 * ((2 * Math.PI * TONE_HZ) / 16_000) ** 2;
     for (const track of tracks) {
       const { sound, startSeconds } = await heard(track);
       const { codec } = formatOf(track);
       assert.ok(largestStep(track) < 0.025, codec);
       const share = toneShare(sound, TONE_HZ, 0.2, 7.5, 0.04);
       assert.ok(share > 0.9, `${codec}: ${share}`);
+      if (codec === 'flac') assert.ok(roughest(sound) < 1.5 * smoothness, `${roughest(sound)} of ${smoothness}`);
       const end = startSeconds + sound.samples.length / sound.channels / sound.rateHz;
       assert.ok(Math.abs(end - 8) < 0.12, `${codec}: ends at ${end} s`);
     }

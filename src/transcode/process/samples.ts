@@ -61,3 +61,18 @@ export function fade(samples: Samples, from: number, count: number, stride: numb
     }
   }
 }
+
+/** Far outside of full scale, where no decoder gets with real sound. */
+const MAX_LEVEL = 8;
+
+/**
+ * Puts silence in place of what is no sound: NaN, infinity and giant values, which come of damaged units. An encoder that
+ * meets them gives up, and keeps them in its memory for the frames after.
+ */
+export function mute(samples: Samples): void {
+  if (samples instanceof Int16Array) return;
+  for (let at = 0; at < samples.length; at++) {
+    const value = samples[at] ?? 0;
+    if (!(value < MAX_LEVEL && value > -MAX_LEVEL)) samples[at] = 0;
+  }
+}
