@@ -150,14 +150,23 @@ test('B-frames of the input are gone in the output, and no picture is', async ()
   }
 });
 
-test('pictures too large for one core are decoded by two, and are at most one late', async () => {
+test('pictures too large for one core are made by two, and are at most one late', async () => {
   const units = await makeStream('h264', { picture: quarters('2560x1440'), pictures: 6 });
-  using run = new PipelineRun(first(units).format).add(1, video('h264', { width: 320 }));
+  using run = new PipelineRun(first(units).format);
+  run
+    .add(1, video('h264', { width: 320 }))
+    .add(2, video('h264'))
+    .add(3, video('h265'));
   for (const [index, unit] of units.entries()) {
     run.pipeline.push(unit);
-    assert.ok(run.made().length >= index, `${run.made().length} after unit ${index}`);
+    for (const out of [1, 2, 3])
+      assert.ok(run.made(out).length >= index, `${run.made(out).length} after unit ${index}`);
   }
-  assert.deepEqual(ptsOf(run.made()), ptsOf(units).slice(0, run.made().length));
+  for (const out of [1, 2, 3]) {
+    const made = run.made(out);
+    assert.deepEqual(ptsOf(made), ptsOf(units).slice(0, made.length));
+    assert.deepEqual(new Set(seenColours(first(made).format, dataOf(made))), new Set(['red white red blue']));
+  }
 });
 
 test('another size in mid-stream gives another format at a key frame, and the picture goes on', async () => {
