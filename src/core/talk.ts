@@ -72,6 +72,24 @@ export class Talk {
     return all.find((codecs) => codecs.length > 0) ?? [];
   }
 
+  /** As `codecs`. @throws HearthcamError 500 `can't find consumer` when the camera takes none */
+  async requireCodecs(signal?: AbortSignal): Promise<readonly TalkCodec[]> {
+    const codecs = await this.codecs(signal);
+    if (codecs.length === 0) throw noTalk(this.#options.streamName, undefined);
+    return codecs;
+  }
+
+  /** False: the camera certainly takes no sound. Nobody is asked for that. */
+  get possible(): boolean {
+    return this.#options.producers().some((producer) => this.known(producer)?.length !== 0);
+  }
+
+  /** What is known without asking. */
+  get knownCodecs(): readonly TalkCodec[] {
+    const all = this.#options.producers().map((producer) => this.known(producer) ?? []);
+    return all.find((codecs) => codecs.length > 0) ?? [];
+  }
+
   /** A stream outside of the hub for a voice; whoever makes it closes it. */
   makeVoice(specs: readonly SourceSpec[] = []): Stream {
     return this.#options.makeVoice(specs);
@@ -129,6 +147,11 @@ export class Talk {
       }
     }
     throw noTalk(this.#options.streamName, failure);
+  }
+
+  /** Why somebody is not heard who can't be told. */
+  note(reason: string): void {
+    this.#options.log.debug(`a microphone is not heard at "${this.#options.streamName}": ${reason}`);
   }
 
   /** Ends whoever speaks. */

@@ -42,6 +42,8 @@ function toNative(server: IceServer): RtcConfig['iceServers'][number] | null {
 export function describeRemote(request: PeerRequest): string {
   const received = request.media.filter((media) => media.direction === 'receive');
   const described = request.media.filter((media) => media.direction === 'send' || media === received[0]);
+  // Beside what is sent it would not be found without.
+  const named = described.length > 1 ? received.filter((media) => media.ssrc !== 0) : [];
   const lines = ['v=0', 'o=- 1 1 IN IP4 0.0.0.0', 's=-', 't=0 0'];
   lines.push(`a=group:BUNDLE ${described.map((media) => media.mid).join(' ')}`);
   lines.push(`a=ice-ufrag:${request.iceUfrag}`, `a=ice-pwd:${request.icePwd}`, 'a=ice-options:trickle');
@@ -52,6 +54,7 @@ export function describeRemote(request: PeerRequest): string {
     lines.push(`a=rtpmap:${media.payloadType} ${media.rtpmap}`);
     if (media.fmtp !== '') lines.push(`a=fmtp:${media.payloadType} ${media.fmtp}`);
     for (const feedback of media.feedback) lines.push(`a=rtcp-fb:${media.payloadType} ${feedback}`);
+    if (media === received[0]) for (const { ssrc } of named) lines.push(`a=ssrc:${ssrc} cname:incoming`);
   }
   return `${lines.join('\r\n')}\r\n`;
 }
