@@ -25,6 +25,8 @@ export interface AppConfig {
   readonly renditions?: Readonly<Record<string, readonly Rendition[]>>;
   /** What is made of what viewers can't play; `DEFAULT_TRANSCODE` where absent. */
   readonly transcode?: TranscodeSettings;
+  /** The only programs that `exec:` and `echo:` may run; absent: all that the file names. */
+  readonly programs?: { readonly exec: readonly string[] | undefined; readonly echo: readonly string[] | undefined };
   /** Query by stream name. */
   readonly preload: Readonly<Record<string, string>>;
   /** How long cameras are held and how much of them is kept; defaults of the hub where absent. */
@@ -76,6 +78,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       () => ownRtspPorts(config),
     );
     const hub: Hub = new Hub({
+      { environment: process.env, allowed: config.programs ?? {}, scope },
       ...config.restream,
       log: log.child('streams'),
       sources: [...known, ...(options.sources ?? [])],

@@ -12,6 +12,7 @@ import { mpegts } from './outputs/mpegts/module.ts';
 import { mse } from './outputs/mse/module.ts';
 import { rtspOutput } from './outputs/rtsp/module.ts';
 import { webrtcOutput } from './outputs/webrtc/module.ts';
+import { createProgramSources, type ProgramSettings } from './sources/exec/index.ts';
 import { createFfmpegSource } from './sources/ffmpeg/source.ts';
 import { httpIngest } from './sources/http/ingest.ts';
 import { httpSource } from './sources/http/source.ts';
@@ -19,11 +20,17 @@ import { makeRtspSource } from './sources/rtsp/index.ts';
 import { createStreamSource } from './sources/stream/stream.ts';
 
 /** The one list of sources. A new one is a folder under `src/sources` and a line here. */
-export function createSources(getHub: () => Hub, ownRtspPorts: () => readonly number[]): readonly SourceModule[] {
+export function createSources(
+  getHub: () => Hub,
+  ownRtspPorts: () => readonly number[],
+  programs: ProgramSettings = { environment: {} },
+): readonly SourceModule[] {
   const stream = createStreamSource(getHub, ownRtspPorts);
   const rtsp = withOwnStreams(makeRtspSource(), stream, getHub, ownRtspPorts);
   const ffmpeg = createFfmpegSource({ getHub, modules: [rtsp, httpSource], ownRtspPorts });
-  return [rtsp, httpSource, ffmpeg, stream];
+  const all: SourceModule[] = [rtsp, httpSource, ffmpeg, stream];
+  all.push(...createProgramSources(programs, getHub, () => all));
+  return all;
 }
 
 /** The one list of outputs. A new one is a folder under `src/outputs` and a line here. */

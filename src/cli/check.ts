@@ -1,6 +1,7 @@
 import { resolveInputs } from '../config/inputs.ts';
 import { type LoadedConfig, sortProblems } from '../config/load.ts';
 import { type ConfigProblem, formatProblem, suggest } from '../config/problems.ts';
+import { echoSection, execSection } from '../config/sections.ts';
 import { ConfigStore } from '../config/store.ts';
 import { describeError } from '../core/errors.ts';
 import { Hub } from '../core/hub.ts';
@@ -69,6 +70,10 @@ function sourceProblems(store: ConfigStore): ConfigProblem[] {
     sources: createSources(
       () => hub,
       () => [],
+      {
+        environment: {},
+        allowed: { exec: config.get(execSection).allow_paths, echo: config.get(echoSection).allow_paths },
+      },
     ),
   });
   const { streams } = layoutOf(config);
@@ -117,7 +122,7 @@ function sourceProblems(store: ConfigStore): ConfigProblem[] {
 /** Kinds of sources that go2rtc has besides ours (compatibility.md 3): no misspellings. */
 const OTHER_SCHEMES: ReadonlySet<string> = new Set(
   (
-    'alsa bubble doorbird dvrip echo eseecloud exec expr flussonic gopro hass homekit isapi ivideon kasa multitrans nest ' +
+    'alsa bubble doorbird dvrip eseecloud flussonic gopro hass homekit isapi ivideon kasa multitrans nest ' +
     'onvif ring roborock rtmp rtmps rtmpx tapo tcp tuya v4l2 vigi webrtc webtorrent wyoming wyze xiaomi yandex'
   ).split(' '),
 );

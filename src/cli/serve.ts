@@ -8,7 +8,15 @@ import { type ConfigInput, parseInput, resolveInputs } from '../config/inputs.ts
 import type { LoadedConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
 import { type ConfigSection, jsonSchema } from '../config/section.ts';
-import { apiSection, appSection, logSection, restreamSection, transcodeSection } from '../config/sections.ts';
+import {
+  apiSection,
+  appSection,
+  echoSection,
+  execSection,
+  logSection,
+  restreamSection,
+  transcodeSection,
+} from '../config/sections.ts';
 import { ConfigStore } from '../config/store.ts';
 import { diffStreams } from '../config/streams.ts';
 import type { OutputModule } from '../core/contracts.ts';
@@ -126,7 +134,7 @@ async function applyChange(
     log.info('what is made for viewers has changed: in force for those who come from now on');
   }
   const own = allOutputs.flatMap((output) => (output.config === undefined ? [] : [output.config]));
-  const later = [apiSection, appSection, logSection, restreamSection, ...own]
+  const later = [apiSection, appSection, echoSection, execSection, logSection, restreamSection, ...own]
     .filter((section: ConfigSection) => !isDeepStrictEqual(previous.get(section), next.get(section)))
     .map((section) => section.key);
   if (later.length > 0) log.warn(`changed, but in force from the next start on: ${later.join(', ')}`);

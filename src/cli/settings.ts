@@ -8,6 +8,8 @@ import {
   apiSection,
   camerasSection,
   coreSections,
+  echoSection,
+  execSection,
   laterSections,
   logSection,
   preloadSection,
@@ -65,6 +67,7 @@ export function toAppConfig(config: LoadedConfig, modules: readonly OutputModule
     renditions,
     transcode: transcodeSettings(config, modes),
     preload,
+    programs: { exec: config.get(execSection).allow_paths, echo: config.get(echoSection).allow_paths },
     sections,
   };
 }

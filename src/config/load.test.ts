@@ -101,8 +101,6 @@ wyoming: {a: {listen: "", name: "", mode: "", event: {}, wake_uri: "", vad_thres
       'ffmpeg.timeout',
       'ffmpeg.h264',
       'publish',
-      'exec.allow_paths',
-      'echo.allow_paths',
       'hass.config',
       'homekit',
       'webtorrent',

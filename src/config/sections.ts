@@ -154,6 +154,17 @@ export const restreamSection = section(
   }),
 );
 
+const allowPaths = (kind: string) =>
+  z.object({
+    allow_paths: z
+      .array(z.string())
+      .optional()
+      .describe(`The only programs that "${kind}:" sources may run, as their commands name them; absent = all.`),
+  });
+
+export const execSection = section('exec', allowPaths('exec'));
+export const echoSection = section('echo', allowPaths('echo'));
+
 /** Sections that the program itself reads. */
 export const coreSections = [
   appSection,
@@ -165,12 +176,11 @@ export const coreSections = [
   envSection,
   restreamSection,
   transcodeSection,
+  execSection,
+  echoSection,
 ] as const;
 
 const listenOff = z.object({ listen: unsupported('This listener does not exist here yet.') }).optional();
-const noPrograms = z
-  .object({ allow_paths: unsupported('Sources that run programs are not offered, so nothing needs allowing.') })
-  .optional();
 
 /** Sections of go2rtc that no module here handles: read and named in a warning. A module's own section goes first. */
 export const laterSections: readonly ConfigSection[] = [
@@ -178,8 +188,6 @@ export const laterSections: readonly ConfigSection[] = [
   section('srtp', listenOff),
   section('ffmpeg', z.object({}).catchall(unsupported('Nothing runs the ffmpeg program.')).optional()),
   section('publish', unsupported('Sending streams to other servers (RTMP, RTSP) is not offered yet.')),
-  section('exec', noPrograms),
-  section('echo', noPrograms),
   section('hass', z.object({ config: unsupported('Cameras are not read from Home Assistant.') }).optional()),
   section('homekit', unsupported('HomeKit is not offered yet.')),
   section('webtorrent', unsupported('Sharing through WebTorrent is not offered.')),

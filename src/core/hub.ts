@@ -1,4 +1,5 @@
 import { HearthcamError } from './errors.ts';
+import { ExpectedPublishers } from './expected-publishers.ts';
 import type { Log } from './log.ts';
 import { DEFAULT_TIMING, type ProducerTiming } from './producer.ts';
 import type { Remaker } from './remaking.ts';
@@ -17,6 +18,8 @@ export interface HubOptions {
 
 /** All streams by name. */
 export class Hub {
+  /** Programs of sources that are to publish to us. */
+  readonly expected = new ExpectedPublishers();
   readonly #options: HubOptions;
   readonly #modules = new Map<string, SourceModule>();
   readonly #streams = new Map<string, Stream>();
@@ -111,9 +114,17 @@ export class Hub {
     if (module === undefined) {
       throw new HearthcamError('source.unsupported', 'streams: source not supported', {
         status: 400,
+      if (spec.scheme === 'expr') throw noScripts();
         hint: `"${spec.scheme}:" is none of ${this.schemes.join(', ')}`,
       });
     }
     return module;
   }
+}
+
+function noScripts(): HearthcamError {
+  return new HearthcamError('source.expr', 'expr: scripts in the configuration are not run', {
+    status: 400,
+    hint: 'a program of yours can give the address as well: echo:/path/to/program',
+  });
 }

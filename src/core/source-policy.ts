@@ -5,6 +5,11 @@ import { parseSourceSpec, type SourceSpec } from './source.ts';
 /** Schemes that run programs or scripts (go2rtc's list; those of our modules say `configOnly`). */
 const PROGRAMS: ReadonlySet<string> = new Set(['exec', 'echo', 'expr']);
 /** What only opens a network connection to a camera. `x`: certificate not checked. */
+/** Whether sources of the scheme run programs or scripts. */
+export function runsPrograms(scheme: string): boolean {
+  return PROGRAMS.has(scheme);
+}
+
 const NETWORK: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'rtspx', 'http', 'https', 'httpx']);
 /**
  * The filters with which Home Assistant turns a picture (compatibility.md 5.1): the only text with a space that is let

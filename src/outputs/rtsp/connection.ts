@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Env } from '../../core/contracts.ts';
 import { describeError, HearthcamError, WireError } from '../../core/errors.ts';
+import { looksLikeToken, type PublishTarget } from '../../core/expected-publishers.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
 import type { ViewerLimits } from '../../core/viewer.ts';
 import {
@@ -30,8 +31,8 @@ export interface ServerContext {
   readonly limits: ViewerLimits;
   /** The pair of ports that viewers over UDP share. */
   readonly udp: UdpPorts;
-  /** The publisher of each stream by name: a new one replaces it. */
-  readonly publishers: Map<string, { readonly connection: RtspConnection; readonly publisher: Publisher }>;
+  /** The publisher of each stream: a new one replaces it. */
+  readonly publishers: Map<PublishTarget, { readonly connection: RtspConnection; readonly publisher: Publisher }>;
 }
 
 /** Seconds of silence before a session ends; told to clients in the Session header. */
@@ -59,6 +60,8 @@ export class RtspConnection {
   publisher: Publisher | undefined;
   /** `timeout` of a publishing URL. */
   publishTimeoutMs = PUBLISH_TIMEOUT_MS;
+  /** Of the program whose token this connection has used. */
+  #claimed: string | undefined;
   readonly #parser: RtspParser;
   #queue: RtspRequest[] = [];
   #busy = false;
@@ -165,7 +168,7 @@ export class RtspConnection {
     player?.close();
     if (publisher === undefined) return;
     const { publishers, log } = this.context;
-    if (publishers.get(publisher.stream.name)?.publisher === publisher) publishers.delete(publisher.stream.name);
+    if (publishers.get(publisher.stream)?.publisher === publisher) publishers.delete(publisher.stream);
     publisher.close().catch((error: unknown) => log.warn(`RTSP ${this.remoteAddr}: ${describeError(error)}`));
   }
 
@@ -222,7 +225,8 @@ export class RtspConnection {
   async #handle(request: RtspRequest): Promise<void> {
     const { context } = this;
     this.userAgent ??= request.headers.get('user-agent')?.slice(0, 200);
-    if (!this.#authenticate(request)) return;
+    const expected = this.#isExpected(request);
+    if (!expected && !this.#authenticate(request)) return;
     const method = METHODS.get(request.method);
     if (method === undefined) {
       this.respond(request, 501, { Public: PUBLIC });
@@ -230,7 +234,7 @@ export class RtspConnection {
     }
     const peer = { remoteAddress: this.remoteAddress, authenticated: this.#authenticated };
     const [name] = parseTarget(request.url).names;
-    if (!context.env.access.allows(peer, method.right, name)) {
+    if (!expected && !context.env.access.allows(peer, method.right, name)) {
       throw new HearthcamError('access.denied', `${request.method} needs the right to ${method.right}`, {
         status: 403,
       });
@@ -246,6 +250,30 @@ export class RtspConnection {
       throw new HearthcamError('rtsp.session', 'no such session', { status: 454 });
     }
     await method.run(this, request);
+  }
+
+  /**
+   * The target of a program that a source of ours has started for this address, if it is one: it counts once.
+   * Only for peers on this machine.
+   */
+  claimExpected(url: string): PublishTarget | undefined {
+    const token = this.#tokenOf(url);
+    const target = token === undefined ? undefined : this.context.env.hub.expected.claim(token);
+    if (target !== undefined) this.#claimed = token;
+    return target;
+  }
+
+  /** Whether the request is about the address that was made for a program of ours: it has no credentials to give. */
+  #isExpected(request: RtspRequest): boolean {
+    const token = this.#tokenOf(request.url);
+    return token !== undefined && (token === this.#claimed || this.context.env.hub.expected.has(token));
+  }
+
+  /** The first part of the path, as sent by a peer on this machine. */
+  #tokenOf(url: string): string | undefined {
+    if (!isLoopback(this.remoteAddress) && this.remoteAddress !== this.localAddress) return undefined;
+    const token = parseTarget(url).names[0]?.split('/')[0] ?? '';
+    return looksLikeToken(token) ? token : undefined;
   }
 
   /** compatibility.md 2: without credentials 401 and go on; with wrong ones 401 and close. */

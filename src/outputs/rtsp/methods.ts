@@ -220,7 +220,7 @@ function announce(connection: RtspConnection, request: RtspRequest): void {
   const timeoutS = Number(target.query.get('timeout') ?? 0);
   if (timeoutS > 0 && timeoutS <= 3600) connection.publishTimeoutMs = timeoutS * 1000;
   const publisher: Publisher = new Publisher({
-    stream: findStream(connection, target),
+    stream: connection.claimExpected(request.url) ?? findStream(connection, target),
     sdp: request.body.toString('utf8'),
     remoteAddr: connection.remoteAddr,
     remoteAddress: connection.remoteAddress,
@@ -278,14 +278,14 @@ async function record(connection: RtspConnection, request: RtspRequest): Promise
   }
   const { publishers, log } = connection.context;
   const { name } = publisher.stream;
-  const other = publishers.get(name);
+  const other = publishers.get(publisher.stream);
   if (other !== undefined) {
     // A publisher that lost its connection comes back before we notice: the new one counts.
     log.info(`stream "${name}": ${connection.remoteAddr} takes over publishing from ${other.connection.remoteAddr}`);
     other.connection.close();
     await other.publisher.close();
   }
-  publishers.set(name, { connection, publisher });
+  publishers.set(publisher.stream, { connection, publisher });
   await publisher.start();
   log.info(`stream "${name}" is published from ${connection.remoteAddr}`);
   connection.respond(request, 200, { Session: connection.sessionHeader });

@@ -69,11 +69,19 @@ export async function startRtspServer(
   server.on('error', (error) => log.error(`RTSP listener: ${error.message}`));
   const bound = server.address();
   const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
+  scope.defer(env.hub.expected.listening(`rtsp://${localHost(bound)}:${port}`));
   log.info('listen', { addr: `${address.host ?? ''}:${port}` });
   if (isOpenToAll(config)) {
     log.warn('everybody on this network can see the cameras over RTSP: set rtsp.username and rtsp.password');
   }
   return { port };
+}
+
+/** By which host programs on this machine reach the listener. */
+function localHost(bound: ReturnType<Server['address']>): string {
+  const address = bound === null || typeof bound === 'string' ? '' : bound.address;
+  if (address === '' || address === '::' || address === '0.0.0.0') return '127.0.0.1';
+  return address.includes(':') ? `[${address}]` : address;
 }
 
 function makeAuth(config: RtspConfig): ServerAuth | undefined {

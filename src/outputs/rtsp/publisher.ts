@@ -1,7 +1,7 @@
 import { HearthcamError, WireError } from '../../core/errors.ts';
+import type { PublishTarget } from '../../core/expected-publishers.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
 import { parseSourceSpec, type SourceModule, type SourceRequest, type SourceSink } from '../../core/source.ts';
-import type { Stream } from '../../core/stream.ts';
 import type { RtpMedia } from '../../wire/codecs/depacketizer.ts';
 import { looksLikeRtcp } from '../../wire/rtp/index.ts';
 import { chooseFormat, parseSdp } from '../../wire/sdp/index.ts';
@@ -37,7 +37,7 @@ function announcedTracks(sdp: string): AnnouncedTrack[] {
 }
 
 export interface PublisherOptions {
-  readonly stream: Stream;
+  readonly stream: PublishTarget;
   readonly sdp: string;
   /** `address:port` of the publisher. */
   readonly remoteAddr: string;
@@ -59,7 +59,7 @@ const POLL_EVERY_MS = 20;
 /** A stream that somebody pushes to us by ANNOUNCE and RECORD, for as long as its connection lasts. */
 export class Publisher {
   readonly tracks: readonly AnnouncedTrack[];
-  readonly stream: Stream;
+  readonly stream: PublishTarget;
   readonly #options: PublisherOptions;
   readonly #ended = Promise.withResolvers<void>();
   readonly #limiter = new LogLimiter(10_000);
