@@ -18,6 +18,8 @@ class AudioPipeline implements Pipeline {
   readonly #frame = new Frame();
   #format: AudioFormat;
   #feeding: AudioOutput | null = null;
+  #pushing = false;
+  #disposed = false;
   damaged = 0;
 
   constructor(format: AudioFormat, events: PipelineEvents) {
@@ -47,6 +49,33 @@ class AudioPipeline implements Pipeline {
   }
 
   push(unit: PipelineUnit): void {
+    if (this.#disposed) return;
+    this.#pushing = true;
+    try {
+      this.#push(unit);
+    } finally {
+      this.#pushing = false;
+      if (this.#disposed) this.#free();
+    }
+  }
+
+  /** Every unit of sound stands for itself. */
+  forceKey(_out: number): void {}
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const out of [...this.#outputs.keys()]) this.removeOutput(out);
+    // A listener may end it all with what it is just given.
+    if (!this.#pushing) this.#free();
+  }
+
+  #free(): void {
+    this.#decoder[Symbol.dispose]();
+    this.#frame.free();
+  }
+
+  #push(unit: PipelineUnit): void {
     if (unit.format !== this.#format) this.#change(audioOf(unit.format));
     if (this.#outputs.size === 0) return;
     if (!this.#decoder.send(unit.data, unit.pts)) {
@@ -63,15 +92,6 @@ class AudioPipeline implements Pipeline {
       seconds += this.#frame.nbSamples / this.#frame.sampleRate;
     }
     this.#frame.unref();
-  }
-
-  /** Every unit of sound stands for itself. */
-  forceKey(_out: number): void {}
-
-  [Symbol.dispose](): void {
-    for (const out of [...this.#outputs.keys()]) this.removeOutput(out);
-    this.#decoder[Symbol.dispose]();
-    this.#frame.free();
   }
 
   #feed(out: number, output: AudioOutput, seconds: number): void {

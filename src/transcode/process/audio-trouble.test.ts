@@ -129,7 +129,7 @@ test('outputs come and go without the others noticing', async () => {
   );
 });
 
-test('an output may be removed while it gives a unit', async () => {
+test('an output may be removed, and the pipeline be ended, while it gives a unit', async () => {
   const coded = await codeSound('l16', tone(8_000, 1, 1, TONE_HZ));
   let units = 0;
   using pipeline = makeAudioPipeline(coded.format, {
@@ -144,6 +144,18 @@ test('an output may be removed while it gives a unit', async () => {
   const data = Buffer.concat(coded.units.map((unit) => unit.data));
   pipeline.push({ format: coded.format, pts: 8_000, dts: 8_000, key: true, data });
   assert.equal(units, 1);
+
+  const ended = makeAudioPipeline(coded.format, {
+    ...NO_EVENTS,
+    unit: () => {
+      units++;
+      ended[Symbol.dispose]();
+    },
+  });
+  ended.addOutput(1, OPUS, -1);
+  ended.addOutput(2, OPUS, -1);
+  for (let round = 0; round < 2; round++) ended.push({ format: coded.format, pts: 8_000, dts: 8_000, key: true, data });
+  assert.equal(units, 2);
 });
 
 describe('damaged units are counted, and what follows is heard', () => {
