@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --only rtsp,mse,hls,webrtc,drop,memory,start --seconds 8 --rounds 3]`: measures the server as a user starts it, in
+ * `npm run bench [-- --only rtsp,mse,hls,webrtc,drop,memory,start,transcode --seconds 8 --rounds 3]`: measures the server as a user starts it, in
  * ratios to a floor measured in the same run, median of several rounds. Nothing here judges a machine: the ratios and the table are for reading.
  */
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import { cpuSeconds, Program, residentMb } from './lib/process.ts';
 import { BenchServer } from './lib/server.ts';
 import { clockNs } from './lib/stamp.ts';
 import { type LoadResult, median, percentile } from './lib/stats.ts';
+import { benchTranscode } from './transcode/run.ts';
 
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const { values: options } = parseArgs({
@@ -32,7 +33,7 @@ interface Row {
 }
 const rows: Row[] = [];
 function report(what: string, value: number, limit: number, unit: string, detail = ''): void {
-  const digits = unit === '× floor' ? 2 : value < 10 ? 2 : 0;
+  const digits = unit.startsWith('×') ? 2 : value < 10 ? 2 : 0;
   const row = {
     what,
     measured: `${value.toFixed(digits)} ${unit}${detail === '' ? '' : ` (${detail})`}`,
@@ -299,6 +300,7 @@ if (wanted('webrtc')) {
 if (wanted('hls')) await firstPictures('hls', [2]);
 if (wanted('drop')) await comeBack();
 if (wanted('memory')) await memory();
+if (wanted('transcode')) await benchTranscode(report, rounds);
 
 console.log('\n| work | measured | to reach | |\n|---|---|---|---|');
 for (const row of rows)
