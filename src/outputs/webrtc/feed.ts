@@ -19,14 +19,16 @@ export class Feed implements Disposable {
   readonly #stream: Stream;
   readonly #link: ProcessLink;
   readonly #formats = new Map<number, TrackFormat>();
-  /** Tracks that some viewer takes. */
-  readonly #tracks = new Set<number>();
+  /** Tracks that viewers take, and how many viewers of each. */
+  readonly #tracks = new Map<number, number>();
   /** Video tracks that go on with their next key frame. */
   readonly #waiting = new Set<number>();
   readonly #unsubscribe: () => void;
   #overflowed = false;
   readonly #events: FeedEvents;
   readonly #lastPts = new Map<number, number>();
+  readonly #clocks = new Map<number, FeedClock>();
+  readonly #flowing = new Map<number, PromiseWithResolvers<FeedClock>>();
 
   constructor(id: number, stream: Stream, link: ProcessLink, events: FeedEvents) {
     this.id = id;
@@ -37,15 +39,15 @@ export class Feed implements Disposable {
     this.#unsubscribe = stream.subscribe((units) => this.#onUnits(units));
   }
 
-  /** Feeds further tracks, each from its last key frame on. */
-  add(trackIds: readonly number[]): void {
+  /** A viewer takes these tracks: those that are not fed yet are from their last key frame on. */
+  take(trackIds: readonly number[]): void {
     const fresh = trackIds.filter((id) => !this.#tracks.has(id));
+    for (const id of trackIds) this.#tracks.set(id, (this.#tracks.get(id) ?? 0) + 1);
     if (fresh.length === 0) return;
     this.#stream.settle();
     const gop = this.#stream.gop();
     this.#link.burst(() => {
       for (const id of fresh) {
-        this.#tracks.add(id);
         let started = false;
         for (const unit of gop.units) {
           if (unit.trackId !== id || (unit.format.kind === 'video' && !started && !unit.key)) continue;
@@ -58,6 +60,35 @@ export class Feed implements Disposable {
         if (isVideo && (!started || !gop.complete)) this.#waiting.add(id);
       }
     });
+  }
+
+  /** A viewer needs these tracks no more. */
+  leave(trackIds: readonly number[]): void {
+    for (const id of trackIds) {
+      const users = (this.#tracks.get(id) ?? 1) - 1;
+      if (users > 0) {
+        this.#tracks.set(id, users);
+        continue;
+      }
+      this.#tracks.delete(id);
+      this.#waiting.delete(id);
+      this.#formats.delete(id);
+      this.#clocks.delete(id);
+      this.#lastPts.delete(id);
+      this.#link.send({ type: 'track-end', feed: this.id, track: id });
+    }
+  }
+
+  /** How the track's times relate to others, as soon as it has given a unit. */
+  async clock(trackId: number): Promise<FeedClock> {
+    const known = this.#clocks.get(trackId);
+    if (known !== undefined) return known;
+    let waiting = this.#flowing.get(trackId);
+    if (waiting === undefined) {
+      waiting = Promise.withResolvers();
+      this.#flowing.set(trackId, waiting);
+    }
+    return waiting.promise;
   }
 
   [Symbol.dispose](): void {
@@ -90,6 +121,7 @@ export class Feed implements Disposable {
 
   #give(unit: AccessUnit): void {
     const { id } = this;
+    this.#note(unit);
     if (unit.format.kind === 'video') {
       const before = this.#lastPts.get(unit.trackId) ?? Number.NEGATIVE_INFINITY;
       this.#lastPts.set(unit.trackId, unit.pts);
@@ -102,6 +134,26 @@ export class Feed implements Disposable {
     const { pts, key, data } = unit;
     this.#link.send({ type: 'unit', feed: id, track: unit.trackId, pts, key, data });
   }
+
+  #note({ trackId, pts, format, wallMs, arrivedMs }: AccessUnit): void {
+    const timeMs = (pts * 1000) / format.clockRateHz;
+    const clock = this.#clocks.get(trackId);
+    if (clock !== undefined) {
+      clock.wallMs = wallMs - timeMs;
+      clock.arrivalMs = arrivedMs - timeMs;
+      return;
+    }
+    const first = { wallMs: wallMs - timeMs, arrivalMs: arrivedMs - timeMs };
+    this.#clocks.set(trackId, first);
+    this.#flowing.get(trackId)?.resolve(first);
+    this.#flowing.delete(trackId);
+  }
+}
+
+/** A track's times: what has to be added to its presentation time in ms for the camera's UTC, and for the arrival. */
+export interface FeedClock {
+  wallMs: number;
+  arrivalMs: number;
 }
 
 /** WebRTC shows pictures in the order in which they are decoded, so a stream with B-frames would jump to and fro. */

@@ -25,8 +25,11 @@ export interface PeerMedia {
   readonly direction: 'send' | 'receive';
   /** 0: theirs is not known before its first packet. */
   readonly ssrc: number;
+  /** `NO_TRACK`: nothing yet, a `show` follows. */
   readonly trackId: number;
 }
+
+export const NO_TRACK = -1;
 
 export interface IceServer {
   readonly url: string;
@@ -65,9 +68,22 @@ export type DownMessage =
       readonly key: boolean;
       readonly data: Buffer;
     }
+  /** Nobody takes the track any more. */
+  | { readonly type: 'track-end'; readonly feed: number; readonly track: number }
   | { readonly type: 'feed-end'; readonly feed: number }
   | { readonly type: 'peer'; readonly request: PeerRequest }
   | { readonly type: 'candidate'; readonly peer: number; readonly candidate: string }
+  /** The viewer's picture is to be that of another track of the same codec. */
+  | {
+      readonly type: 'show';
+      readonly peer: number;
+      readonly feed: number;
+      readonly track: number;
+      /** By how many ticks its times lie later on the viewer's time line. */
+      readonly shift: number;
+      /** From its next key frame on; else from its last one. */
+      readonly live: boolean;
+    }
   | { readonly type: 'keyframe'; readonly peer: number }
   | { readonly type: 'close'; readonly peer: number }
   | { readonly type: 'ping'; readonly count: number };
@@ -102,6 +118,8 @@ export type UpMessage =
   | { readonly type: 'gathered'; readonly peer: number }
   | { readonly type: 'connected'; readonly peer: number; readonly remote: string }
   | { readonly type: 'closed'; readonly peer: number; readonly reason: string }
+  /** What was asked for by `show` is being sent. */
+  | { readonly type: 'shown'; readonly peer: number; readonly feed: number; readonly track: number }
   | { readonly type: 'rtp'; readonly peer: number; readonly media: number; readonly packet: Buffer }
   /** A publisher's sender report: at `timestamp` of the track it was `ntpMs` UTC. */
   | {
@@ -160,8 +178,19 @@ export function parseDown(header: unknown, payload: Buffer): DownMessage {
         key: fields.flag('key'),
         data: payload,
       };
+    case 'track-end':
+      return { type, feed: id('feed'), track: id('track') };
     case 'feed-end':
       return { type, feed: id('feed') };
+    case 'show':
+      return {
+        type,
+        peer: id('peer'),
+        feed: id('feed'),
+        track: id('track'),
+        shift: fields.integer('shift', -MAX_ID, MAX_ID),
+        live: fields.flag('live'),
+      };
     case 'peer':
       return { type, request: parsePeerRequest(object(header, 'request')) };
     case 'candidate':
@@ -201,6 +230,8 @@ export function parseUp(header: unknown, payload: Buffer): UpMessage {
       return { type, peer: id('peer') };
     case 'connected':
       return { type, peer: id('peer'), remote: fields.text('remote') };
+    case 'shown':
+      return { type, peer: id('peer'), feed: id('feed'), track: id('track') };
     case 'rtp':
       return { type, peer: id('peer'), media: fields.integer('media', 0, 100), packet: payload };
     case 'sync':
@@ -287,7 +318,7 @@ function parsePeerRequest(packed: object): PeerRequest {
         feedback: texts(one, 'feedback'),
         direction: media.oneOf('direction', ['send', 'receive'] as const),
         ssrc: media.integer('ssrc', 0, 0xffffffff),
-        trackId: media.integer('trackId', 0, MAX_ID),
+        trackId: media.integer('trackId', NO_TRACK, MAX_ID),
       };
     }),
   };

@@ -3,10 +3,14 @@ import type { Log } from '../../core/log.ts';
 import type { TrackFormat } from '../../core/media.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
+import { ADAPTIVE_TIMING, type AdaptiveTiming } from './adaptive.ts';
 import { CandidatePolicy } from './candidates.ts';
 import { configuredIceServers, parseListen, usesRelay, type WebrtcConfig } from './config.ts';
-import { Feed, hasReordering, reorderingError } from './feed.ts';
+import { hasReordering, reorderingError } from './feed.ts';
+import { type FeedHold, Feeds } from './feeds.ts';
 import type { IceServer, PeerRequest, UpMessage } from './link.ts';
+import { NO_TRACK } from './link.ts';
+import { shiftBetween } from './lip-sync.ts';
 import type { LocalTransport } from './sdp/answer.ts';
 import { formatCandidate, isUsable, makeCandidate, parseCandidate } from './sdp/candidate.ts';
 import { type ProcessLink, Supervisor } from './supervisor.ts';
@@ -17,6 +21,8 @@ const MAX_PEERS = 200;
 const ANSWER_MS = 10_000;
 /** How long a POST waits for STUN and TURN servers. */
 const GATHER_MS = 2_000;
+/** How long a change of the picture may wait for a key frame: cameras send one every 10 s at the least. */
+const SHOW_MS = 15_000;
 const MAX_EARLY_CANDIDATES = 64;
 
 /** An offer, and who made it. */
@@ -58,6 +64,13 @@ export interface PeerHandle {
   addCandidate(line: string): void;
   /** Asks the publisher for a key frame. */
   wantKeyframe(): void;
+  /**
+   * Sends the picture of another track of the same codec in place of the one so far, which goes on until then.
+   * @param live from its next key frame on; else from its last one
+   * @throws HearthcamError 503 when no key frame comes in time; the picture stays as it was then. 409 while another
+   *   change is under way
+   */
+  show(stream: Stream, trackId: number, live: boolean): Promise<void>;
   /** Resolves when all candidates are known, or after a while. */
   gathered(): Promise<readonly string[]>;
   close(): void;
@@ -67,7 +80,12 @@ interface Entry {
   readonly link: ProcessLink;
   /** UDP port that all peers share. */
   readonly port: number;
-  readonly stream: Stream | null;
+  sound: FeedHold | undefined;
+  picture: FeedHold | undefined;
+  /** By how many ticks of 90 kHz the picture's times lie later on the viewer's time line. */
+  shift: number;
+  /** A change of the picture that is under way. */
+  showing: { readonly hold: FeedHold; readonly done: PromiseWithResolvers<void> } | undefined;
   readonly listener: PeerListener;
   readonly release: () => void;
   readonly answer: PromiseWithResolvers<Extract<UpMessage, { type: 'answer' }>>;
@@ -77,23 +95,33 @@ interface Entry {
   answered: boolean;
 }
 
+export interface WebrtcServiceOptions {
+  /** The process ends when nobody has needed it for so long. */
+  readonly idleMs?: number;
+  readonly adaptive?: AdaptiveTiming;
+}
+
 /** The server's side of the WebRTC process: peers by number, and one feed per stream. */
 export class WebrtcService {
   readonly log: Log;
   readonly policy: CandidatePolicy;
   readonly supervisor: Supervisor;
+  /** How viewers' pictures follow their connections. */
+  readonly adaptive: AdaptiveTiming;
   readonly #iceServers: readonly IceServer[];
   readonly #loopback: boolean;
   readonly #bindAddress: string;
   /** Relays are in use, and each peer has a port of its own. */
   readonly #relays: boolean;
   readonly #peers = new Map<number, Entry>();
-  readonly #feeds = new Map<ProcessLink, Map<Stream, { feed: Feed; users: number }>>();
+  readonly #feeds: Feeds;
   readonly #reordering = new WeakSet<TrackFormat>();
   #lastId = 0;
 
-  constructor(config: WebrtcConfig, log: Log, scope: Scope, options: { idleMs?: number } = {}) {
+  constructor(config: WebrtcConfig, log: Log, scope: Scope, options: WebrtcServiceOptions = {}) {
     this.log = log;
+    this.adaptive = options.adaptive ?? ADAPTIVE_TIMING;
+    this.#feeds = new Feeds(log, (stream, format) => this.#onReordering(stream, format));
     const listen = parseListen(config.listen);
     if (listen === null) {
       throw new HearthcamError('webrtc.listen', `webrtc.listen: "${config.listen}" is no address`, {
@@ -115,7 +143,7 @@ export class WebrtcService {
           ownPorts: this.#relays,
         },
         onDeath: (reason) => this.#onDeath(reason),
-        ...options,
+        ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
       },
       (message) => this.#onMessage(message),
     );
@@ -156,19 +184,16 @@ export class WebrtcService {
     }
     const { link, port, release } = await this.supervisor.acquire();
     const id = ++this.#lastId;
-    const releaseFeed = options.stream === null ? undefined : this.#feed(link, options.stream, request.media);
-    let done = false;
+    const { sound, picture } = this.#hold(link, options.stream, request.media);
     const entry: Entry = {
       link,
       port,
-      stream: options.stream,
+      sound,
+      picture,
+      shift: 0,
+      showing: undefined,
       listener,
-      release: () => {
-        if (done) return;
-        done = true;
-        releaseFeed?.release();
-        release();
-      },
+      release,
       answer: Promise.withResolvers(),
       gathered: Promise.withResolvers(),
       candidates: [],
@@ -181,7 +206,7 @@ export class WebrtcService {
       request: {
         ...request,
         peer: id,
-        feed: releaseFeed?.id ?? 0,
+        feed: (sound ?? picture)?.feed.id ?? 0,
         candidates: usable(options.candidates),
         iceServers: [...this.#iceServers, ...(this.#relays ? options.iceServers : [])].slice(0, 10),
       },
@@ -219,6 +244,7 @@ export class WebrtcService {
         for (const candidate of usable([line])) entry.link.send({ type: 'candidate', peer: id, candidate });
       },
       wantKeyframe: () => entry.link.send({ type: 'keyframe', peer: id }),
+      show: (stream, trackId, live) => this.#show(id, entry, stream, trackId, live),
       gathered: async () => {
         await Promise.race([
           entry.gathered.promise,
@@ -244,40 +270,65 @@ export class WebrtcService {
     if (reason !== undefined) entry.answer.reject(reason);
     entry.link.send({ type: 'close', peer: id });
     entry.gathered.resolve();
+    entry.showing?.done.reject(new HearthcamError('webrtc.left', 'the viewer has left', { status: 410 }));
+    entry.sound?.[Symbol.dispose]();
+    entry.picture?.[Symbol.dispose]();
     entry.release();
     return true;
   }
 
-  #feed(link: ProcessLink, stream: Stream, media: PeerRequest['media']): { id: number; release: () => void } {
-    let feeds = this.#feeds.get(link);
-    if (feeds === undefined) {
-      feeds = new Map();
-      this.#feeds.set(link, feeds);
-    }
-    const inUse = feeds;
-    let entry = inUse.get(stream);
-    if (entry === undefined) {
-      const feed = new Feed(++this.#lastId, stream, link, {
-        onOverflow: () => {
-          this.log.warn(`the WebRTC process does not keep up with "${stream.name}": its viewers miss pictures`);
-        },
-        onReordering: (format) => this.#onReordering(stream, format),
-      });
-      entry = { feed, users: 0 };
-      inUse.set(stream, entry);
-    }
-    const held = entry;
-    held.users++;
-    held.feed.add(media.filter((one) => one.direction === 'send').map((one) => one.trackId));
-    return {
-      id: held.feed.id,
-      release: () => {
-        held.users--;
-        if (held.users > 0) return;
-        inUse.delete(stream);
-        held.feed[Symbol.dispose]();
-      },
+  #hold(
+    link: ProcessLink,
+    stream: Stream | null,
+    media: PeerRequest['media'],
+  ): { sound: FeedHold | undefined; picture: FeedHold | undefined } {
+    const of = (kind: 'video' | 'audio'): FeedHold | undefined => {
+      const sent = media.filter((one) => one.direction === 'send' && one.kind === kind && one.trackId !== NO_TRACK);
+      const trackIds = sent.map((one) => one.trackId);
+      return stream === null || trackIds.length === 0 ? undefined : this.#feeds.hold(link, stream, trackIds);
     };
+    return { sound: of('audio'), picture: of('video') };
+  }
+
+  async #show(id: number, entry: Entry, stream: Stream, trackId: number, live: boolean): Promise<void> {
+    const { link } = entry;
+    const same = entry.picture?.stream === stream && entry.picture.trackIds.includes(trackId);
+    if (this.#peers.get(id) !== entry || same) return;
+    if (entry.showing !== undefined) {
+      throw new HearthcamError('webrtc.changing', 'another picture is being changed to', { status: 409 });
+    }
+    const hold = this.#feeds.hold(link, stream, [trackId]);
+    const done = Promise.withResolvers<void>();
+    done.promise.catch(() => {});
+    entry.showing = { hold, done };
+    const timer = setTimeout(() => {
+      const text = `"${stream.name}" gave no key frame within ${SHOW_MS / 1000} s`;
+      done.reject(new HearthcamError('webrtc.keyframe', text, { status: 503 }));
+    }, SHOW_MS);
+    try {
+      const shift = await Promise.race([shiftBetween(entry, hold), done.promise]);
+      if (typeof shift === 'number') {
+        link.send({ type: 'show', peer: id, feed: hold.feed.id, track: trackId, shift, live });
+        await done.promise;
+        entry.picture?.[Symbol.dispose]();
+        entry.picture = hold;
+        entry.shift = shift;
+      }
+    } catch (error) {
+      const [before] = entry.picture?.trackIds ?? [];
+      if (entry.picture !== undefined && before !== undefined) {
+        // Whether it was begun or not, this puts it back.
+        const feed = entry.picture.feed.id;
+        link.send({ type: 'show', peer: id, feed, track: before, shift: entry.shift, live: false });
+      }
+      hold[Symbol.dispose]();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      entry.showing = undefined;
+    }
+    // It left at the moment at which it began.
+    if (this.#peers.get(id) !== entry) hold[Symbol.dispose]();
   }
 
   #onMessage(message: UpMessage): void {
@@ -303,6 +354,11 @@ export class WebrtcService {
         return;
       case 'connected':
         entry.listener.onConnected?.(message.remote);
+        return;
+      case 'shown':
+        if (entry.showing?.hold.feed.id === message.feed && entry.showing.hold.trackIds.includes(message.track)) {
+          entry.showing.done.resolve();
+        }
         return;
       case 'rtp':
         entry.listener.onRtp?.(message.media, message.packet);
@@ -343,7 +399,7 @@ export class WebrtcService {
     // Not within the hand-over of the picture that showed it.
     queueMicrotask(() => {
       for (const [id, entry] of [...this.#peers]) {
-        if (entry.stream === stream && this.#drop(id, entry, error)) entry.listener.onClosed(error.message);
+        if (entry.picture?.stream === stream && this.#drop(id, entry, error)) entry.listener.onClosed(error.message);
       }
     });
   }
@@ -363,7 +419,7 @@ export class WebrtcService {
       entry.answer.reject(new HearthcamError('webrtc.process', describeError(reason), { status: 503 }));
       if (this.#drop(id, entry)) entry.listener.onClosed('the WebRTC process died');
     }
-    for (const link of [...this.#feeds.keys()]) if (link.over) this.#feeds.delete(link);
+    this.#feeds.forget();
   }
 }
 

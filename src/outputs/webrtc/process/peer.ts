@@ -10,14 +10,14 @@ import {
   writeSdes,
   writeSenderReport,
 } from '../../../wire/rtp/index.ts';
-import type { PeerMedia, PeerRequest, PeerStats, TransportConfig } from '../link.ts';
+import { NO_TRACK, type PeerMedia, type PeerRequest, type PeerStats, type TransportConfig } from '../link.ts';
 import { readRemb } from '../remb.ts';
 import type { LocalTransport } from '../sdp/answer.ts';
 import { parseCandidate } from '../sdp/candidate.ts';
 import { describeRemote, readLocal, rtcConfig } from './native.ts';
 import type { PacketLog } from './packet-log.ts';
 import { Receiver } from './receiver.ts';
-import { Sender } from './sender.ts';
+import { type Feeding, Sender } from './sender.ts';
 
 const CNAME = 'hearthcam';
 /** No connection within this: the viewer has gone, or no way leads to it. */
@@ -42,6 +42,10 @@ export interface PeerEvents {
 interface SendTrack {
   readonly track: Track;
   readonly sender: Sender;
+  /** Whose packets it sends. */
+  feed: number;
+  /** Whose packets it will send. */
+  nextFeed: number;
 }
 
 interface ReceiveTrack {
@@ -60,7 +64,7 @@ interface ReceiveTrack {
  */
 export class WebrtcPeer {
   readonly id: number;
-  readonly feed: number;
+  readonly #feed: number;
   readonly #events: PeerEvents;
   readonly #connection: PeerConnection;
   readonly #firstMid: string;
@@ -93,7 +97,7 @@ export class WebrtcPeer {
     nowMs: number,
   ) {
     this.id = request.peer;
-    this.feed = request.feed;
+    this.#feed = request.feed;
     this.#events = events;
     this.#madeAtMs = nowMs;
     this.#firstMid = request.media[0]?.mid ?? '0';
@@ -126,9 +130,6 @@ export class WebrtcPeer {
   get busy(): boolean {
     return this.#connected && !this.#closed && this.#sends.some((one) => one.sender.busy);
   }
-  get sends(): boolean {
-    return this.#sends.length > 0;
-  }
   get receives(): boolean {
     return this.#receives.length > 0;
   }
@@ -147,9 +148,37 @@ export class WebrtcPeer {
   pump(log: PacketLog | null, nowMs: number): void {
     if (!this.#connected || this.#closed) return;
     try {
-      for (const { sender } of this.#sends) if (log === null || sender.log === log) sender.pump(nowMs);
+      for (const { sender } of this.#sends) if (log === null || sender.takes(log)) sender.pump(nowMs);
     } catch (error) {
       this.#fail(error);
+    }
+  }
+
+  /** Sends another picture, in place of the one so far. `onShown` is called when that begins. */
+  show(feed: number, feeding: Feeding, live: boolean, nowMs: number, onShown: () => void): void {
+    const send = this.#sends.find((one) => one.sender.kind === 'video');
+    if (send === undefined || this.#closed) return;
+    send.nextFeed = feed;
+    try {
+      send.sender.show(feeding, live, nowMs, () => {
+        send.feed = feed;
+        onShown();
+        this.#events.onBusy();
+      });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  onFeedEnd(feed: number): void {
+    for (const send of this.#sends) {
+      if (send.feed === feed) {
+        this.close('the stream ended');
+        return;
+      }
+      if (send.nextFeed !== feed) continue;
+      send.nextFeed = send.feed;
+      send.sender.cancel();
     }
   }
 
@@ -258,7 +287,8 @@ export class WebrtcPeer {
         firstSequence: Math.floor(Math.random() * 0x8000),
         firstTimestamp: Math.floor(Math.random() * 2 ** 32),
       });
-      this.#sends.push({ track, sender });
+      const feed = media.trackId === NO_TRACK ? 0 : this.#feed;
+      this.#sends.push({ track, sender, feed, nextFeed: feed });
       track.onMessage((message) => this.#onRtcp(message));
       return;
     }
@@ -330,10 +360,11 @@ export class WebrtcPeer {
 
   #report(nowMs: number, unixMs: number): void {
     // All tracks of a stream share its time line. One epoch for all of them keeps picture and sound in step.
-    const reference = this.#sends.find((one) => one.sender.kind === 'video') ?? this.#sends[0];
-    if (reference === undefined || Number.isNaN(reference.sender.log.newestPts)) return;
-    const { log, clockRateHz } = reference.sender;
-    const nowOnTimelineMs = (log.newestPts * 1000) / clockRateHz + (nowMs - log.newestAtMs);
+    const begun = this.#sends.filter(({ sender }) => !Number.isNaN(sender.newest.pts));
+    const reference = (begun.find(({ sender }) => sender.kind === 'video') ?? begun[0])?.sender;
+    if (reference === undefined) return;
+    const { newest, clockRateHz } = reference;
+    const nowOnTimelineMs = (newest.pts * 1000) / clockRateHz + (nowMs - newest.atMs);
     const ntp = unixMsToNtp(unixMs);
     for (const { sender, track } of this.#sends) {
       if (sender.idle || sender.catchingUp || !track.isOpen()) continue;

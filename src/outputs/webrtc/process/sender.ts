@@ -5,6 +5,15 @@ export interface PacketSink {
   sendMessageBinary(packet: Buffer): boolean;
 }
 
+/**
+ * Packets and where their presentation times lie on the viewer's time line, which is that of the stream that it began
+ * with: `shift` ticks later.
+ */
+export interface Feeding {
+  readonly log: PacketLog;
+  readonly shift: number;
+}
+
 export interface SenderOptions {
   readonly log: PacketLog;
   readonly sink: PacketSink;
@@ -18,14 +27,21 @@ export interface SenderOptions {
 }
 
 /** A run of packets that are numbered without a gap and share one rule for their time stamps. */
-interface Run {
+interface Run extends Feeding {
   readonly sequence: number;
   readonly index: number;
-  /** Presentation time of the first packet, and what it is sent as. */
+  /** Presentation time (on the viewer's time line) of the first packet, and what it is sent as. */
   readonly fromPts: number;
   readonly fromOut: number;
   /** From this presentation time on, times go out as they are. */
   readonly liveAtPts: number;
+}
+
+/** What is to be sent instead, from a key frame on. */
+interface Next extends Feeding {
+  /** Not an older key frame than this one. */
+  readonly fromIndex: number;
+  readonly onShown: () => void;
 }
 
 /** A GOP is given to a newcomer at 20 times its speed, or within this, as far as the pace below allows. */
@@ -54,6 +70,8 @@ const MAX_RUNS = 8;
  */
 export class Sender {
   readonly #options: SenderOptions;
+  #feeding: Feeding;
+  #next: Next | undefined;
   readonly #runs: Run[] = [];
   #cursor = -1;
   #sequence: number;
@@ -77,6 +95,7 @@ export class Sender {
 
   constructor(options: SenderOptions) {
     this.#options = options;
+    this.#feeding = { log: options.log, shift: 0 };
     this.#sequence = options.firstSequence;
   }
 
@@ -89,15 +108,21 @@ export class Sender {
   get clockRateHz(): number {
     return this.#options.clockRateHz;
   }
-  get log(): PacketLog {
-    return this.#options.log;
+  /** Whether something is to be sent when this log has grown. */
+  takes(log: PacketLog): boolean {
+    return this.#feeding.log === log || this.#next?.log === log;
+  }
+  /** The newest presentation time that there is to send, on the viewer's time line, and when it came; NaN before. */
+  get newest(): { readonly pts: number; readonly atMs: number } {
+    const { log, shift } = this.#feeding;
+    return { pts: log.newestPts + shift, atMs: log.newestAtMs };
   }
   get catchingUp(): boolean {
     return this.#catchUpSinceMs > 0;
   }
   /** There is something to send that had to wait: call `pump` every few ms. */
   get busy(): boolean {
-    const { log } = this.#options;
+    const { log } = this.#feeding;
     return this.#started && (this.#resends.size > 0 || (this.#cursor >= 0 && this.#cursor < log.head));
   }
   /** Nothing was sent yet, so there is nothing to report about. */
@@ -112,15 +137,49 @@ export class Sender {
       this.#cursor = this.#options.log.head;
       return;
     }
+    if (!this.replay(nowMs)) this.pump(nowMs);
+  }
+
+  /**
+   * Sends another stream of the same codec from its last key frame on, or with `live` from its next one, which costs
+   * the connection less. Until that is there the present one goes on; asking for the present one takes that back.
+   * Numbers and times go on, so that the receiver sees one stream whose picture changes its size.
+   */
+  show(feeding: Feeding, live: boolean, nowMs: number, onShown: () => void): void {
+    if (feeding.log === this.#feeding.log) {
+      this.#next = undefined;
+      onShown();
+      return;
+    }
+    this.#next = { ...feeding, fromIndex: live ? feeding.log.head : 0, onShown };
+    this.pump(nowMs);
+  }
+
+  /** What was to be shown next has ended. */
+  cancel(): void {
+    this.#next = undefined;
+  }
+
+  #showNext(nowMs: number): void {
+    const next = this.#next;
+    if (next === undefined || next.log.keyIndex < Math.max(0, next.fromIndex)) return;
+    const { log } = this.#feeding;
+    // A picture that was begun is finished first.
+    const within = this.#cursor > log.base && this.#cursor < log.head;
+    if (within && log.pts(this.#cursor) === log.pts(this.#cursor - 1)) return;
+    this.#next = undefined;
+    this.#feeding = next;
     this.replay(nowMs);
+    next.onShown();
   }
 
   /** Goes back to the last key frame: the viewer has lost its picture. Returns whether there is one. */
   replay(nowMs: number): boolean {
-    const { log, clockRateHz } = this.#options;
+    const { clockRateHz } = this.#options;
+    const { log, shift } = this.#feeding;
     if (!this.#started || log.keyIndex < 0) return false;
-    const fromPts = log.pts(log.keyIndex);
-    const newestPts = log.newestPts;
+    const fromPts = log.pts(log.keyIndex) + shift;
+    const newestPts = log.newestPts + shift;
     const spanTicks = Math.max(0, newestPts - fromPts);
     const wishedMs = Math.min(((spanTicks / clockRateHz) * 1000) / CATCH_UP_RATE, CATCH_UP_MAX_MS);
     const durationMs = Math.max(wishedMs, (log.head - log.keyIndex - BURST_PACKETS) / PACKETS_PER_MS);
@@ -129,13 +188,19 @@ export class Sender {
     // silence, those that come then would look too early by all of it, and Chromium would hold them back for seconds.
     const silentTicks = Math.max(0, Math.round(((nowMs - log.newestAtMs) / 1000) * clockRateHz));
     // Never behind what was sent already: a decoder takes a time that goes back for a broken stream.
-    const fromOut = Math.max(newestPts + silentTicks, Math.ceil(this.#lastOut) + 1);
+    const nowOut = newestPts + silentTicks;
+    const fromOut = Math.max(nowOut, Math.ceil(this.#lastOut) + 1);
+    // A stream that comes later than the one before it has to make up for that: at half the speed, as pictures that
+    // have the same time would be dropped.
+    const lateTicks = fromOut - nowOut;
     this.#begin({
+      log,
+      shift,
       sequence: this.#sequence,
       index: log.keyIndex,
       fromPts,
       fromOut,
-      liveAtPts: Math.max(newestPts + silentTicks + durationTicks, fromOut + 1),
+      liveAtPts: Math.max(nowOut + durationTicks, fromOut + Math.max(1, lateTicks)),
     });
     this.#catchUpSinceMs = nowMs;
     this.pump(nowMs);
@@ -145,7 +210,8 @@ export class Sender {
   /** Called after the log has grown, and every few ms while `busy`. */
   pump(nowMs: number): void {
     if (!this.#started) return;
-    const { log } = this.#options;
+    this.#showNext(nowMs);
+    const { log, shift } = this.#feeding;
     this.#tokens = Math.min(BURST_PACKETS, this.#tokens + (nowMs - this.#tokensAtMs) * PACKETS_PER_MS);
     this.#tokensAtMs = nowMs;
     this.#resendSome();
@@ -158,7 +224,9 @@ export class Sender {
     const run = this.#runs.at(-1);
     if (run === undefined) {
       if (this.#cursor >= log.head) return;
-      this.#begin({ sequence: this.#sequence, index: this.#cursor, ...this.#liveFrom(log.pts(this.#cursor)) });
+      const pts = log.pts(this.#cursor) + shift;
+      const live = { fromPts: pts, fromOut: pts, liveAtPts: pts };
+      this.#begin({ log, shift, sequence: this.#sequence, index: this.#cursor, ...live });
       this.pump(nowMs);
       return;
     }
@@ -167,12 +235,11 @@ export class Sender {
       : Number.POSITIVE_INFINITY;
     while (this.#cursor < log.head) {
       if (this.#tokens < 1) return;
-      const pts = log.pts(this.#cursor);
-      const out = outTime(run, pts);
+      const out = outTime(run, this.#cursor);
       if (out > dueOut) return;
       if (out > this.#lastOut) this.units++;
       this.#lastOut = Math.max(this.#lastOut, out);
-      if (!this.#send(this.#cursor, this.#sequence, out)) this.dropped++;
+      if (!this.#send(log.packet(this.#cursor), this.#sequence, out)) this.dropped++;
       this.#cursor++;
       this.#sequence++;
     }
@@ -201,18 +268,14 @@ export class Sender {
       const run = this.#runs.findLast((one) => one.sequence <= sequence);
       if (run === undefined || this.#sequence - 1 - sequence > RESEND_WINDOW) continue;
       const index = run.index + sequence - run.sequence;
-      if (this.#options.log.packet(index) === undefined) continue;
-      if (this.#send(index, sequence, outTime(run, this.#options.log.pts(index)))) this.resent++;
+      const packet = run.log.packet(index);
+      if (packet !== undefined && this.#send(packet, sequence, outTime(run, index))) this.resent++;
     }
   }
 
-  /** The time stamp that stands for a presentation time, for sender reports. */
+  /** The time stamp that stands for a presentation time of the viewer's time line, for sender reports. */
   timestampFor(pts: number): number {
     return (Math.round(pts) + this.#options.firstTimestamp) >>> 0;
-  }
-
-  #liveFrom(pts: number) {
-    return { fromPts: pts, fromOut: pts, liveAtPts: pts };
   }
 
   #begin(run: Run): void {
@@ -221,9 +284,8 @@ export class Sender {
     this.#cursor = run.index;
   }
 
-  #send(index: number, sequence: number, out: number): boolean {
-    const { log, sink, payloadType, ssrc } = this.#options;
-    const packet = log.packet(index);
+  #send(packet: Buffer | undefined, sequence: number, out: number): boolean {
+    const { sink, payloadType, ssrc } = this.#options;
     if (packet === undefined) return false;
     const timestamp = this.timestampFor(out);
     packet[1] = ((packet[1] ?? 0) & 0x80) | payloadType;
@@ -244,7 +306,9 @@ export class Sender {
   }
 }
 
-function outTime(run: Run, pts: number): number {
+/** What the packet at `index` of the run's log is sent as. */
+function outTime(run: Run, index: number): number {
+  const pts = run.log.pts(index) + run.shift;
   if (pts >= run.liveAtPts) return pts;
   const scale = (run.liveAtPts - run.fromOut) / (run.liveAtPts - run.fromPts);
   return run.fromOut + (pts - run.fromPts) * scale;

@@ -1,6 +1,6 @@
-import type { DownMessage, PeerMedia, TransportConfig, UpMessage } from '../link.ts';
+import { type DownMessage, NO_TRACK, type PeerMedia, type TransportConfig, type UpMessage } from '../link.ts';
 import { FeedTrack } from './feed-track.ts';
-import type { PacketLog } from './packet-log.ts';
+import { PacketLog } from './packet-log.ts';
 import { WebrtcPeer } from './peer.ts';
 
 /** How often those whose packets wait are given more, and publishers' gaps are looked at. */
@@ -31,11 +31,15 @@ export class Transport {
       case 'format':
         this.#track(message.feed, message.track).setFormat(message.format);
         return;
+      case 'track-end':
+        this.#feeds.get(message.feed)?.delete(message.track);
+        return;
       case 'feed-end':
         this.#feeds.delete(message.feed);
-        for (const peer of [...this.#peers.values()]) {
-          if (peer.sends && peer.feed === message.feed) peer.close('the stream ended');
-        }
+        for (const peer of [...this.#peers.values()]) peer.onFeedEnd(message.feed);
+        return;
+      case 'show':
+        this.#show(message);
         return;
       case 'peer':
         this.#addPeer(message.request);
@@ -85,10 +89,16 @@ export class Transport {
       return;
     }
     for (const peer of this.#peers.values()) {
-      if (peer.feed !== unit.feed) continue;
       peer.pump(track.log, nowMs);
       if (peer.busy) this.#beginPumping();
     }
+  }
+
+  #show({ peer: id, feed, track, shift, live }: Extract<DownMessage, { type: 'show' }>): void {
+    const { log } = this.#track(feed, track);
+    this.#peers.get(id)?.show(feed, { log, shift }, live, performance.now(), () => {
+      this.#send({ type: 'shown', peer: id, feed, track });
+    });
   }
 
   #addPeer(request: Extract<DownMessage, { type: 'peer' }>['request']): void {
@@ -125,7 +135,7 @@ export class Transport {
 
   #logFor(feed: number, media: PeerMedia): { log: PacketLog; clockRateHz: number } {
     return {
-      log: this.#track(feed, media.trackId).log,
+      log: media.trackId === NO_TRACK ? new PacketLog() : this.#track(feed, media.trackId).log,
       clockRateHz: Number(media.rtpmap.split('/')[1] ?? 90_000),
     };
   }

@@ -62,6 +62,19 @@ export function choosePayload(media: OfferedMedia, codec: Codec, format: TrackFo
   return best;
 }
 
+/**
+ * Whether a decoder that was set up for a payload type can go on with a stream of that codec: for H.264 its profile must
+ * include the stream's. Levels are not looked at, as browsers offer 3.1 and play what cameras send.
+ */
+export function acceptsFormat(payload: OfferedCodec, format: TrackFormat | null): boolean {
+  const hex = /^avc[13]\.([0-9a-f]{6})$/i.exec(format?.codecString ?? '')?.[1];
+  if (hex === undefined) return true;
+  const stream = h264Profile(hex);
+  const offered = h264Profile(payload.parameters.get('profile-level-id') ?? '42e01f');
+  if (stream.rank === UNUSUAL || offered.rank === UNUSUAL) return stream.idc === offered.idc;
+  return stream.rank <= offered.rank;
+}
+
 type Profile = { readonly idc: number; readonly rank: number; readonly level: number };
 
 /** The usual profiles in the order in which a decoder of a later one plays the earlier (ISO/IEC 14496-10 A.2). */
