@@ -1,7 +1,7 @@
 import { type Browser, chromium, type Page } from 'playwright-core';
 
 /** Debian's Chromium without a window. Plays H.264 and AAC; no H.265. */
-export async function launchBrowser(): Promise<Browser & AsyncDisposable> {
+export async function launchBrowser(extraArgs: readonly string[] = []): Promise<Browser & AsyncDisposable> {
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: [
@@ -14,6 +14,7 @@ export async function launchBrowser(): Promise<Browser & AsyncDisposable> {
       '--disable-component-update',
       '--disable-sync',
       '--autoplay-policy=no-user-gesture-required',
+      ...extraArgs,
     ],
   });
   return Object.assign(browser, { [Symbol.asyncDispose]: () => browser.close() });

@@ -13,13 +13,21 @@ export interface FakeAnswer {
   readonly noCseq?: boolean;
 }
 
+/** An interleaved frame that came in. */
+export interface FakeFrame {
+  readonly channel: number;
+  readonly packet: Buffer;
+  /** Milliseconds since 1970, with fractions. */
+  readonly atMs: number;
+}
+
 /** One client of the fake camera. */
 export interface FakeClient {
   readonly socket: net.Socket;
   /** All requests so far. */
   readonly requests: readonly RtspRequest[];
   /** Interleaved frames from the client, e.g. receiver reports. */
-  readonly frames: { readonly channel: number; readonly packet: Buffer }[];
+  readonly frames: FakeFrame[];
   frame(channel: number, packet: Buffer): void;
 }
 
@@ -62,6 +70,19 @@ export const FAKE_SDP = [
   'a=control:trackID=3',
   '',
 ].join('\r\n');
+
+/** A camera with the picture of `FAKE_SDP` and a back channel, told only to who asks for it as ONVIF wants it. */
+export function describesTalk(media: readonly string[] = PCMA_TALK, session: readonly string[] = []): FakeHandler {
+  const [head = '', ...medias] = FAKE_SDP.split(/(?=m=)/);
+  const lines = (texts: readonly string[]): string => texts.map((text) => `${text}\r\n`).join('');
+  const talking = [head, lines(session), ...medias, lines(media)].join('');
+  return (request) => ({
+    headers: { 'Content-Type': 'application/sdp', 'Content-Base': `${request.url}/` },
+    body: request.headers.get('require') === BACK_CHANNEL ? talking : FAKE_SDP,
+  });
+}
+export const BACK_CHANNEL = 'www.onvif.org/ver20/backchannel';
+export const PCMA_TALK = ['m=audio 0 RTP/AVP 8', 'a=rtpmap:8 PCMA/8000', 'a=sendonly', 'a=control:trackID=5'];
 
 /** An RTP packet. */
 export function rtp(fields: {
@@ -117,7 +138,7 @@ export async function startFakeCamera(options: FakeCameraOptions = {}): Promise<
   const log: string[] = [];
   const onSocket = (socket: net.Socket): void => {
     const requests: RtspRequest[] = [];
-    const frames: { channel: number; packet: Buffer }[] = [];
+    const frames: FakeFrame[] = [];
     const client: FakeClient = {
       socket,
       requests,
@@ -143,7 +164,11 @@ export async function startFakeCamera(options: FakeCameraOptions = {}): Promise<
           socket.write(serializeResponse({ status: answer.status ?? 200 }, { CSeq: cseq, ...answer.headers }, body));
         },
         onInterleaved: (channel, data, start, end) =>
-          frames.push({ channel, packet: Buffer.from(data.subarray(start, end)) }),
+          frames.push({
+            channel,
+            packet: Buffer.from(data.subarray(start, end)),
+            atMs: performance.timeOrigin + performance.now(),
+          }),
       },
       { maxGarbageBytes: 0 },
     );

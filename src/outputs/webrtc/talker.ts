@@ -47,9 +47,9 @@ export async function openTalker(service: WebrtcService, request: TalkerRequest)
   const { stream } = request;
   const offer = parseOffer(request.sdp);
   service.warmUp();
-  const wanted = await stream.talk.requireCodecs(request.signal);
+  await stream.talk.requireCodecs(request.signal);
   const microphone = new Microphone(stream, request);
-  const answered = offer.media.map((offered) => microphone.accept(offered, wanted, 0));
+  const answered = offer.media.map((offered) => microphone.accept(offered, 0));
   if (microphone.media.length === 0) {
     throw new HearthcamError('webrtc.nothing', 'the offer sends no codec that can be received', { status: 500 });
   }
@@ -116,14 +116,14 @@ export class Microphone {
   }
 
   /**
-   * Takes a section of an offer.
-   * @param wanted what the camera takes, as far as that is known: what it takes as it is costs nothing and is soonest
+   * Takes a section of an offer, if it is one for a microphone. What the camera takes as it is costs nothing and is
+   * there soonest, as far as that is known already.
    * @param index of the section among those of the connection
    */
-  accept(offered: OfferedMedia, wanted: readonly TalkCodec[], index: number): AnsweredMedia | null {
+  accept(offered: OfferedMedia, index: number): AnsweredMedia | null {
     if (offered.type !== 'audio' || offered.direction !== 'sendonly') return null;
     const offeredNow = offeredCodecs(offered);
-    const direct = wanted.filter(isNarrow).map(({ codec }): Codec => codec);
+    const direct = this.#stream.talk.knownCodecs.filter(isNarrow).map(({ codec }): Codec => codec);
     const order = [...direct.filter((codec) => offeredNow.includes(codec)), ...offeredNow];
     return this.#incoming.accept(offered, order, index);
   }

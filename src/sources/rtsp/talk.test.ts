@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { FAKE_SDP, type FakeCamera, type FakeHandler, startFakeCamera } from '../../../testkit/fake-rtsp-camera.ts';
+import {
+  BACK_CHANNEL,
+  describesTalk,
+  FAKE_SDP,
+  type FakeCamera,
+  type FakeHandler,
+  startFakeCamera,
+} from '../../../testkit/fake-rtsp-camera.ts';
 import { startGstCamera } from '../../../testkit/gst-camera.ts';
 import { MemoryLog } from '../../../testkit/memory-log.ts';
 import { waitFor } from '../../../testkit/wait.ts';
@@ -10,22 +17,6 @@ import { makeAudioFormat } from '../../wire/codecs/formats.ts';
 import { makeRtpView, readRtp } from '../../wire/rtp/header.ts';
 import { parseRtcp } from '../../wire/rtp/rtcp.ts';
 import { makeRtspSource } from './index.ts';
-
-const REQUIRED = 'www.onvif.org/ver20/backchannel';
-const PCMA_LINES = ['m=audio 0 RTP/AVP 8', 'a=rtpmap:8 PCMA/8000', 'a=sendonly', 'a=control:trackID=5'];
-
-function withTalk(lines: readonly string[], session: readonly string[] = []): string {
-  const [head = '', ...media] = FAKE_SDP.split(/(?=m=)/);
-  return [head, ...session.map((line) => `${line}\r\n`), ...media, ...lines.map((line) => `${line}\r\n`)].join('');
-}
-
-/** Says what it takes only to who asks for it, as ONVIF wants it. */
-function describesTalk(lines: readonly string[] = PCMA_LINES, session: readonly string[] = []): FakeHandler {
-  return (request) => ({
-    headers: { 'Content-Type': 'application/sdp', 'Content-Base': `${request.url}/` },
-    body: request.headers.get('require') === REQUIRED ? withTalk(lines, session) : FAKE_SDP,
-  });
-}
 
 function call(url: string, module = makeRtspSource(), signal = new AbortController().signal): Promise<TalkCall> {
   const talk = module.talk?.({ spec: parseSourceSpec(url), streamName: 'porch', log: new MemoryLog(), signal });
@@ -82,7 +73,7 @@ describe('the back channel of an RTSP camera', () => {
     const line = await startFirst(made);
     assert.deepEqual(camera.log.slice(2), ['SETUP /cam/trackID=5', 'PLAY /cam/']);
     for (const method of ['DESCRIBE', 'SETUP', 'PLAY']) {
-      assert.equal(requestsOf(camera, method)[0]?.headers.get('require'), REQUIRED, method);
+      assert.equal(requestsOf(camera, method)[0]?.headers.get('require'), BACK_CHANNEL, method);
     }
     for (let i = 0; i < 5; i++) line.push(unit('pcma', Buffer.alloc(160, 0x20 + i)));
     await waitFor(() => heard(camera).length >= 8, { what: 'packets' });
