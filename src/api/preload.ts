@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Env } from '../core/contracts.ts';
 import { describeError, HearthcamError } from '../core/errors.ts';
+import { refuseProgram } from '../core/source-policy.ts';
 import { ANY_WANTS, wantsFromQuery } from '../core/wants.ts';
 import { wantMedia } from './codec-names.ts';
 import type { StreamDescriber } from './describe.ts';
@@ -29,6 +30,7 @@ export function mountPreload(env: Env, services: ApiServices, describer: StreamD
     const query = queryOf(request);
     const name = query.get('src') ?? '';
     if (hub.get(name) === undefined) {
+      refuseProgram(name);
       throw new HearthcamError('preload.stream', `streams: stream not found: ${name}`, { status: 500 });
     }
     const wanted = preloadQuery(query);

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Env } from '../core/contracts.ts';
 import { describeError, HearthcamError } from '../core/errors.ts';
-import { allowedOverHttp } from '../core/source-policy.ts';
+import { allowedOverHttp, refuseProgram } from '../core/source-policy.ts';
 import type { Stream } from '../core/stream.ts';
 import { ANY_WANTS, wantsFromQuery } from '../core/wants.ts';
 import type { StreamDescriber, StreamJson } from './describe.ts';
@@ -171,6 +171,7 @@ export class StreamsApi {
     const { hub } = this.#env;
     const dst = query.get('dst') ?? '';
     const src = query.get('src') ?? '';
+    refuseProgram(src);
     if (dst === '') throw new HearthcamError('streams.post', 'streams: POST needs dst', { status: 400 });
     if (hub.get(dst) !== undefined) {
       // Stopping what doesn't play is done.

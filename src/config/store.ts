@@ -9,6 +9,7 @@ import { deleteEntry, mergeText, setEntry } from './edit.ts';
 import type { ConfigInput } from './inputs.ts';
 import { type LoadedConfig, loadConfig } from './load.ts';
 import { formatProblem } from './problems.ts';
+import { refuseNewPrograms } from './programs.ts';
 import type { ConfigSection } from './section.ts';
 import { camerasSection } from './sections.ts';
 import { layOut } from './streams.ts';
@@ -150,7 +151,11 @@ export class ConfigStore implements SettingsFile {
       references: this.#references(),
       readFile: (name) => (name === path ? text : readIfThere(name)),
     });
-    if (!loaded.fatal) return text;
+    if (!loaded.fatal) {
+      const before = this.#load();
+      refuseNewPrograms(before.fatal ? this.#current : before, loaded);
+      return text;
+    }
     const errors = loaded.problems.filter((problem) => problem.severity === 'error').map(formatProblem);
     throw new HearthcamError('config.invalid', errors.slice(0, 10).join('\n'), { status: 400 });
   }

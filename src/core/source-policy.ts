@@ -5,11 +5,6 @@ import { parseSourceSpec, type SourceSpec } from './source.ts';
 /** Schemes that run programs or scripts (go2rtc's list; those of our modules say `configOnly`). */
 const PROGRAMS: ReadonlySet<string> = new Set(['exec', 'echo', 'expr']);
 /** What only opens a network connection to a camera. `x`: certificate not checked. */
-/** Whether sources of the scheme run programs or scripts. */
-export function runsPrograms(scheme: string): boolean {
-  return PROGRAMS.has(scheme);
-}
-
 const NETWORK: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'rtspx', 'http', 'https', 'httpx']);
 /**
  * The filters with which Home Assistant turns a picture (compatibility.md 5.1): the only text with a space that is let
@@ -52,6 +47,21 @@ export function allowedOverHttp(
 }
 
 /** The text without the `#raw=` values that are on the list. */
+/** Whether a source runs programs or scripts, or holds one that does (`ffmpeg:exec:…`). */
+export function namesProgram(source: string): boolean {
+  for (let rest = source.trim(); ; ) {
+    const { scheme } = parseSourceSpec(rest);
+    if (scheme === '') return false;
+    if (PROGRAMS.has(scheme)) return true;
+    rest = rest.slice(scheme.length + 1).trim();
+  }
+}
+
+/** For a `src` that a request names only to be played: @throws HearthcamError 400 when it would run a program. */
+export function refuseProgram(source: string): void {
+  if (namesProgram(source)) throw insecure();
+}
+
 function withoutOrientation(spec: SourceSpec): string {
   if (spec.scheme !== 'ffmpeg') return spec.text;
   const [url = '', ...parts] = spec.text.split('#');

@@ -1,6 +1,6 @@
 import { HearthcamError } from '../../core/errors.ts';
 import { parseSourceSpec, type SourceModule, type SourceRequest, type SourceSpec } from '../../core/source.ts';
-import { runsPrograms } from '../../core/source-policy.ts';
+import { namesProgram } from '../../core/source-policy.ts';
 import { splitCommand } from './command.ts';
 import type { Program } from './program.ts';
 import type { ProgramHost } from './program-host.ts';
@@ -26,7 +26,7 @@ export function createEchoSource(host: ProgramHost, modules: () => readonly Sour
       sink.alive(0);
       const spec = parseSourceSpec(address);
       const module = modules().find((one) => one.schemes.includes(spec.scheme));
-      if (module === undefined || runsPrograms(spec.scheme)) throw unusable(spec.scheme);
+      if (module === undefined || namesProgram(address)) throw unusable(spec.scheme);
       module.validate?.(spec);
       await module.run({ ...request, spec }, sink);
     },
