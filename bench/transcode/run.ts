@@ -26,7 +26,7 @@ const ANY: readonly MediaWant[] = [
 
 /** What making of tracks costs and how late it is, against the ffmpeg program doing the same in the same run. */
 export async function benchTranscode(report: Report, rounds: number): Promise<void> {
-  await cost(report, rounds);
+  if (rounds > 0) await cost(report, rounds);
   await delays(report);
   await besides(report);
 }

@@ -26,6 +26,12 @@ export interface HelperOptions {
  * 120 MB instead of 215 MB after 300 of them (other C libraries ignore these).
  */
 const MALLOC_ENV = { MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' };
+/**
+ * Pictures of 1080p stay in the heap for the next one, what is larger is given back. Without a fixed threshold glibc moves
+ * its own, and the holes of large encoders are split by small objects: measured, 280 MB after 60 rounds of all audio
+ * encoders, and nothing with this.
+ */
+const KEEPING_MALLOC_ENV = { MALLOC_MMAP_THRESHOLD_: '4194304' };
 
 /** How long a process may take to end by itself after its socket was closed. */
 const END_MS = 1_000;
@@ -51,7 +57,7 @@ export class HelperProcess implements AsyncDisposable {
     this.#child = spawn(process.execPath, [childEntry(options.folder)], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       // Settings of the server are none of the helper's business, but the libraries' own variables must get through.
-      env: { ...process.env, ...(options.keepsMemory === true ? {} : MALLOC_ENV) },
+      env: { ...process.env, ...(options.keepsMemory === true ? KEEPING_MALLOC_ENV : MALLOC_ENV) },
     });
     this.#child.once('error', (error) => this.#end(`can't run: ${error.message}`));
     this.#child.once('exit', (code, signal) => this.#end(`ended (${signal ?? `exit code ${code ?? 0}`})`));
