@@ -1,7 +1,9 @@
 import type { OutputModule } from './core/contracts.ts';
 import type { Hub } from './core/hub.ts';
 import { withOwnStreams } from './core/own-streams.ts';
+import type { Remaker } from './core/remaking.ts';
 import type { SourceModule } from './core/source.ts';
+import type { Hardware } from './core/targets.ts';
 import { aac } from './outputs/aac/module.ts';
 import { flv } from './outputs/flv/module.ts';
 import { frame } from './outputs/frame/frame.ts';
@@ -19,16 +21,35 @@ import { httpSource } from './sources/http/source.ts';
 import { makeRtspSource } from './sources/rtsp/index.ts';
 import { createStreamSource } from './sources/stream/stream.ts';
 
+/** What sources need beside the hub. */
+export interface SourceNeeds {
+  /** Makes tracks anew; absent where nothing is ever run. */
+  readonly getRemaker?: () => Remaker;
+  /** Arguments of the ffmpeg program by name: the `ffmpeg:` section of the configuration. */
+  readonly ffmpegTemplates?: Readonly<Record<string, string>>;
+  /** Why hardware of a kind can't be used here; null when it can, or nothing is known yet. */
+  readonly hardwareProblem?: (kind: Hardware) => string | null;
+}
+
 /** The one list of sources. A new one is a folder under `src/sources` and a line here. */
 export function createSources(
   getHub: () => Hub,
   ownRtspPorts: () => readonly number[],
   programs: ProgramSettings = { environment: {} },
+  needs: SourceNeeds = {},
 ): readonly SourceModule[] {
   const stream = createStreamSource(getHub, ownRtspPorts);
   const rtsp = withOwnStreams(makeRtspSource(), stream, getHub, ownRtspPorts);
-  const ffmpeg = createFfmpegSource({ getHub, modules: [rtsp, httpSource], ownRtspPorts });
-  const all: SourceModule[] = [rtsp, httpSource, ffmpeg, stream];
+  const all: SourceModule[] = [rtsp, httpSource, stream];
+  const ffmpeg = createFfmpegSource({
+    getHub,
+    modules: all,
+    ownRtspPorts,
+    getRemaker: needs.getRemaker,
+    templates: needs.ffmpegTemplates,
+    hardwareProblem: needs.hardwareProblem,
+  });
+  all.push(ffmpeg);
   all.push(...createProgramSources(programs, getHub, () => all));
   return all;
 }

@@ -4,9 +4,27 @@ import type { Hub } from './hub.ts';
 import type { AccessUnit } from './media.ts';
 import { knownFormats } from './mp4-tracks.ts';
 import type { MediaWant } from './negotiate.ts';
-import { feedsFrom } from './own-streams.ts';
+import { feedsFrom, loopError } from './own-streams.ts';
 import type { SourceRequest, SourceSink } from './source.ts';
 import type { Stream } from './stream.ts';
+
+/**
+ * The stream `name` as a source of the stream `streamName`.
+ * @throws HearthcamError when there is no such stream, or when it would be fed by itself
+ */
+export function requireInput(hub: Hub, name: string, streamName: string, ownPorts: readonly number[]): Stream {
+  const input = hub.get(name);
+  if (input === undefined) {
+    throw new HearthcamError('source.unknown', `there is no stream "${name}"`, {
+      status: 404,
+      hint: 'a source without "://" is the name of another stream',
+    });
+  }
+  if (feedsFrom(hub, name, streamName, ownPorts)) {
+    throw loopError(streamName, name);
+  }
+  return input;
+}
 
 /**
  * Hands on what the stream `name` shows, from its last key frame on, until the signal ends it.
@@ -20,20 +38,7 @@ export async function forwardStream(
   sink: SourceSink,
   ownPorts: readonly number[],
 ): Promise<void> {
-  const input = hub.get(name);
-  if (input === undefined) {
-    throw new HearthcamError('source.unknown', `there is no stream "${name}"`, {
-      status: 404,
-      hint: 'a source without "://" is the name of another stream',
-    });
-  }
-  if (feedsFrom(hub, name, request.streamName, ownPorts)) {
-    throw new HearthcamError('source.loop', `stream "${request.streamName}" would be fed by itself through "${name}"`, {
-      status: 400,
-      permanent: true,
-      hint: 'give one of the streams in the circle a camera as its source',
-    });
-  }
+  const input = requireInput(hub, name, request.streamName, ownPorts);
   const ended = Promise.withResolvers<void>();
   ended.promise.catch(() => {});
   const consumer = await input.open({

@@ -4,7 +4,7 @@ import type { Log } from './log.ts';
 import { DEFAULT_TIMING, type ProducerTiming } from './producer.ts';
 import type { Remaker } from './remaking.ts';
 import { parseSourceSpec, type SourceModule, type SourceSpec } from './source.ts';
-import { Stream } from './stream.ts';
+import { Stream, type StreamOptions } from './stream.ts';
 
 export interface HubOptions {
   readonly log: Log;
@@ -59,21 +59,15 @@ export class Hub {
       existing.setSources(specs);
       return existing;
     }
-    const stream = new Stream(
-      {
-        name,
-        log: this.#options.log,
-        maxGopBytes: this.#options.maxGopBytes ?? 16 * 1024 * 1024,
-        lingerMs: this.#options.lingerMs ?? 5_000,
-        timing: this.#options.timing ?? DEFAULT_TIMING,
-        findModule: (spec) => this.#find(spec),
-        nextId: () => ++this.#lastId,
-        remaker: this.#options.remaker,
-      },
-      specs,
-    );
+    const { log, remaker } = this.#options;
+    const stream = this.#makeStream({ name, log, remaker, findModule: (spec) => this.#find(spec) }, specs);
     this.#streams.set(name, stream);
     return stream;
+  }
+
+  /** A stream with the hub's settings that is in no list. Who makes it closes it. */
+  makePrivate(name: string, source: SourceSpec, module: SourceModule, log: Log): Stream {
+    return this.#makeStream({ name, log, findModule: () => module }, [source]);
   }
 
   async remove(name: string): Promise<boolean> {
@@ -107,6 +101,14 @@ export class Hub {
     const streams = [...this.#streams.values()];
     this.#streams.clear();
     await Promise.all(streams.map((stream) => stream.close()));
+  }
+
+  #makeStream(
+    own: Pick<StreamOptions, 'name' | 'log' | 'remaker' | 'findModule'>,
+    specs: readonly SourceSpec[],
+  ): Stream {
+    const { maxGopBytes = 16 * 1024 * 1024, lingerMs = 5_000, timing = DEFAULT_TIMING } = this.#options;
+    return new Stream({ ...own, maxGopBytes, lingerMs, timing, nextId: () => ++this.#lastId }, specs);
   }
 
   #find(spec: SourceSpec): SourceModule {

@@ -1,3 +1,4 @@
+import { HearthcamError } from './errors.ts';
 import type { Hub } from './hub.ts';
 import { parseSourceSpec, type SourceModule, type SourceSpec, silentCall } from './source.ts';
 
@@ -30,11 +31,33 @@ function decode(name: string): string {
   }
 }
 
+/** Endings of files that FFmpeg reads; without a folder nothing else tells a file from the name of a stream. */
+const FILE_ENDING =
+  /\.(?:3gp|aac|ac3|asf|avi|bmp|flac|flv|gif|h26[45]|hevc|jpe?g|m2ts|m4[av]|mjpe?g|mka|mkv|mov|mp[234]|mpe?g|mts|mxf|oga|ogg|ogv|opus|png|ts|vob|wav|webm|webp|wmv|y4m)$/i;
+
+/** Whether the input of an `ffmpeg:` source means a file of this machine. */
+export function isMediaFile(url: string): boolean {
+  if (/^file:/i.test(url)) return true;
+  if (/^[a-z]:[\\/]/i.test(url)) return true;
+  if (/^[a-z][a-z0-9+.-]*:/i.test(url)) return false;
+  return /[/\\]/.test(url) || FILE_ENDING.test(url);
+}
+
+/** Whether an `ffmpeg:` source's input means the stream of this name, which need not exist yet. */
+export function meansStream(input: SourceSpec, name: string, ownPorts: readonly number[]): boolean {
+  if (input.scheme === '') return input.url === name || input.url.split('?')[0] === name;
+  const own = ownStreamName(input.url, ownPorts);
+  return own !== null && (own === name || decode(own) === name);
+}
+
 /** The name of the stream that a source takes its media from, as far as its text tells; null for a camera. */
 export function inputStream(spec: SourceSpec, hub: Hub, ownPorts: readonly number[]): string | null {
   // With a query as go2rtc allows it: `ffmpeg:cam?video=copy`.
   if (spec.scheme === '') return hub.get(spec.url) === undefined ? (spec.url.split('?')[0] ?? '') : spec.url;
-  if (spec.scheme === 'ffmpeg') return inputStream(parseSourceSpec(spec.url.slice('ffmpeg:'.length)), hub, ownPorts);
+  if (spec.scheme === 'ffmpeg') {
+    const input = parseSourceSpec(spec.url.slice('ffmpeg:'.length));
+    return isMediaFile(input.url) && hub.get(input.url) === undefined ? null : inputStream(input, hub, ownPorts);
+  }
   return ownStream(spec.url, ownPorts, hub);
 }
 
@@ -52,6 +75,15 @@ export function feedsFrom(hub: Hub, from: string, to: string, ownPorts: readonly
     }
   }
   return false;
+}
+
+/** For a stream that comes, by way of `through`, from itself. */
+export function loopError(streamName: string, through: string): HearthcamError {
+  return new HearthcamError('source.loop', `stream "${streamName}" would be fed by itself through "${through}"`, {
+    status: 400,
+    permanent: true,
+    hint: 'give one of the streams in the circle a camera as its source',
+  });
 }
 
 /** An RTSP source whose addresses of our own server are taken as the streams themselves. */

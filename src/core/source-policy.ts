@@ -1,5 +1,6 @@
 import { HearthcamError } from './errors.ts';
 import type { Hub } from './hub.ts';
+import { isMediaFile } from './own-streams.ts';
 import { parseSourceSpec, type SourceSpec } from './source.ts';
 
 /** Schemes that run programs or scripts (go2rtc's list; those of our modules say `configOnly`). */
@@ -42,7 +43,7 @@ export function allowedOverHttp(
     return;
   }
   // Files and devices of the server are for its configuration alone.
-  if (input.scheme !== '' || /[/\\]|^(?:device|virtual|tts)\?/.test(input.url)) throw insecure();
+  if (input.scheme !== '' || isMediaFile(input.url) || /^(?:device|virtual|tts)\?/.test(input.url)) throw insecure();
   if (!exists(input.url) && !exists(input.url.split('?')[0] ?? '')) throw unsupported();
 }
 

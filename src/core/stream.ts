@@ -6,6 +6,7 @@ import { Fanout, type GopSnapshot, type SubscribeOptions, type UnitListener } fr
 import type { Log } from './log.ts';
 import type { AccessUnit, Track, TrackFormat } from './media.ts';
 import { describeMismatch, type MediaWant, type Negotiation, negotiate } from './negotiate.ts';
+import { loopError } from './own-streams.ts';
 import { Producer, type ProducerOwner, type ProducerTiming } from './producer.ts';
 import {
   type DerivedTrack,
@@ -361,6 +362,7 @@ export class Stream implements ProducerOwner {
         hint: 'add a source to it in the configuration',
       });
     }
+    if (this.#producers.every((producer) => producer.recipe !== null)) throw loopError(this.name, this.name);
     throw new HearthcamError('stream.codecs', describeMismatch(this.#tracks, request.wants), {
       status: 500,
       ...refusalHint(refused),

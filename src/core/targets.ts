@@ -21,6 +21,18 @@ export const MADE_AUDIO_CODECS: readonly MadeAudioCodec[] = [
 export type Hardware = 'auto' | 'vaapi' | 'qsv' | 'cuda' | 'v4l2m2m' | 'rkmpp';
 export const HARDWARE: readonly Hardware[] = ['auto', 'vaapi', 'qsv', 'cuda', 'v4l2m2m', 'rkmpp'];
 
+/** What can be asked of a picture: more is refused when it is asked for, whoever asks. */
+export const PICTURE_LIMITS = {
+  /** Pixels of a side. Encoders need some: x265 a coding tree block. */
+  side: [16, 8192],
+  /** Pixels in all: about what H.264 level 6.2 allows (ITU-T H.264 table A-1: 139,264 macroblocks). */
+  pixels: 139_264 * 256,
+  bitrateKbps: [1, 200_000],
+  fps: [0.01, 240],
+  gop: [1, 10_000],
+  quality: [1, 100],
+} as const;
+
 /** A picture to be made from another one. What is absent stays as in the source. */
 export interface VideoTarget {
   readonly kind: 'video';

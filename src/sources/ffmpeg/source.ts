@@ -1,10 +1,18 @@
 import { HearthcamError } from '../../core/errors.ts';
-import { forwardStream } from '../../core/forward.ts';
+import { forwardStream, requireInput } from '../../core/forward.ts';
 import type { Hub } from '../../core/hub.ts';
+import type { Log } from '../../core/log.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
-import { inputStream } from '../../core/own-streams.ts';
-import type { SourceDescription, SourceModule, SourceRequest, SourceSink, SourceTrack } from '../../core/source.ts';
-import { type FfmpegSpec, parseFfmpegSpec } from './spec.ts';
+import { inputStream, meansStream } from '../../core/own-streams.ts';
+import type { Remaker } from '../../core/remaking.ts';
+import type { SourceModule, SourceRequest, SourceSink, SourceSpec } from '../../core/source.ts';
+import type { Stream } from '../../core/stream.ts';
+import type { Hardware } from '../../core/targets.ts';
+import { refuse } from './asked.ts';
+import { demuxerSource } from './demux.ts';
+import { fittingTracks } from './fitting.ts';
+import { askedHardware, describeTrack, type FfmpegSpec, type FfmpegTemplates, parseFfmpegSpec } from './spec.ts';
+import { TrackFilter } from './track-filter.ts';
 
 export interface FfmpegSourceOptions {
   readonly getHub: () => Hub;
@@ -12,78 +20,147 @@ export interface FfmpegSourceOptions {
   readonly modules: readonly SourceModule[];
   /** Ports of our own RTSP server. */
   readonly ownRtspPorts: () => readonly number[];
+  /** Absent where nothing is ever run, as in a check of the configuration. */
+  readonly getRemaker?: (() => Remaker) | undefined;
+  /** Those of the configuration. */
+  readonly templates?: FfmpegTemplates | undefined;
+  /** Why hardware of this kind can't be used on this machine; null when it can, or nothing is known yet. */
+  readonly hardwareProblem?: ((kind: Hardware) => string | null) | undefined;
 }
 
 /**
- * `ffmpeg:<input>#…`: passes the input on as long as no codec has to change, without a program in between. What would
- * need transcoding is refused with an error that says so.
+ * `ffmpeg:<input>#…`: what the ffmpeg program would be started for, without that program. What the input has already is
+ * passed on, the rest is made in the codec process.
  */
 export function createFfmpegSource(options: FfmpegSourceOptions): SourceModule {
+  const { getHub, ownRtspPorts, templates } = options;
+  const parse = (spec: SourceSpec): FfmpegSpec => parseFfmpegSpec(spec, templates);
   return {
     name: 'ffmpeg',
     schemes: ['ffmpeg'],
-    validate: (spec) => void parseFfmpegSpec(spec),
-    async run(request, sink) {
-      const wanted = parseFfmpegSpec(request.spec);
-      if (wanted.remakes.length > 0 && wanted.wants.some((want) => want.kind === 'video')) {
-        throw needsTranscoding(request, wanted.remakes.join(' and '));
+    validate(spec) {
+      const wanted = parse(spec);
+      if (wanted.input.kind === 'source') inputModule(options, wanted);
+      for (const kind of askedHardware(wanted)) {
+        const problem = options.hardwareProblem?.(kind) ?? null;
+        if (problem !== null) throw refuse(`#hardware=${kind}: ${problem}`, 'leave #hardware out');
       }
-      const hub = options.getHub();
-      const name = inputStream(wanted.input, hub, options.ownRtspPorts());
-      if (name !== null) return fromStream(hub, name, wanted, request, sink, options.ownRtspPorts());
-      const { scheme } = wanted.input;
-      const module = options.modules.find((one) => one.schemes.includes(scheme));
-      if (module === undefined || module.configOnly === true) {
-        throw new HearthcamError('source.ffmpeg', `ffmpeg: of "${scheme}:" is not supported`, {
-          status: 400,
-          permanent: true,
-          hint: 'its input may be a stream name or an rtsp://, rtsps://, http:// or https:// address',
-        });
-      }
-      module.validate?.(wanted.input);
-      return fromModule(module, wanted, request, sink);
+    },
+    recipe(spec, streamName) {
+      const wanted = parse(spec);
+      return meansStream(wanted.input.spec, streamName, ownRtspPorts()) ? wanted.recipe : null;
+    },
+    run(request, sink) {
+      const wanted = parse(request.spec);
+      const hub = getHub();
+      const { spec, kind } = wanted.input;
+      // A stream may be called like a file.
+      const name =
+        kind === 'demuxer' && hub.get(spec.url) === undefined ? null : inputStream(spec, hub, ownRtspPorts());
+      if (name !== null) return fromStream(options, name, wanted, request, sink);
+      const module = kind === 'demuxer' ? demuxerSource(wanted.input.loop) : inputModule(options, wanted);
+      return fromModule(options, module, wanted, request, sink);
     },
   };
 }
 
+/** @throws HearthcamError 400 when nobody reads such an input */
+function inputModule(options: FfmpegSourceOptions, { input }: FfmpegSpec): SourceModule {
+  const { scheme } = input.spec;
+  const module = options.modules.find((one) => one.schemes.includes(scheme));
+  if (module === undefined) {
+    throw refuse(
+      `an input of the kind "${scheme}:" is not supported`,
+      'its input may be a stream, a file, or a rtsp:// or http:// address',
+    );
+  }
+  module.validate?.(input.spec);
+  return module;
+}
+
 async function fromStream(
-  hub: Hub,
+  options: FfmpegSourceOptions,
   name: string,
   wanted: FfmpegSpec,
   request: SourceRequest,
   sink: SourceSink,
-  ownPorts: readonly number[],
 ): Promise<void> {
-  // `ffmpeg:cam#audio=opus` as a source of `cam` itself: what the stream has of it, it has already.
-  const own = name === request.streamName;
-  const named = wanted.wants.filter((want) => want.codecs !== 'any');
-  if (own && named.length > 0) throw needsTranscoding(request, describeWants(named));
-  try {
-    await forwardStream(hub, name, wanted.wants, request, sink, ownPorts);
-  } catch (error) {
-    if (error instanceof HearthcamError && error.code === 'stream.codecs') {
-      throw needsTranscoding(request, describeWants(wanted.wants), error);
-    }
-    throw error;
-  }
+  const hub = options.getHub();
+  const ports = options.ownRtspPorts();
+  const copies = copiesOnly(wanted);
+  if (copies !== null) return forwardStream(hub, name, copies, request, sink, ports);
+  const stream = requireInput(hub, name, request.streamName, ports);
+  return remake(options, stream, wanted, request, sink);
 }
 
 async function fromModule(
+  options: FfmpegSourceOptions,
   module: SourceModule,
   wanted: FfmpegSpec,
   request: SourceRequest,
   sink: SourceSink,
 ): Promise<void> {
+  const copies = copiesOnly(wanted);
+  const { spec } = wanted.input;
+  if (copies !== null) return passOn(module, spec, copies, request, sink);
+  const log = untilOpen(request.log);
+  const stream = options.getHub().makePrivate(request.streamName, spec, module, log.log);
+  try {
+    await remake(options, stream, wanted, request, sink, log.open);
+  } finally {
+    await stream.close();
+  }
+}
+
+async function remake(
+  options: FfmpegSourceOptions,
+  stream: Stream,
+  wanted: FfmpegSpec,
+  request: SourceRequest,
+  sink: SourceSink,
+  onOpen: () => void = () => {},
+): Promise<void> {
+  const remaker = options.getRemaker?.();
+  if (remaker === undefined) {
+    const what = wanted.tracks.map(describeTrack).join(', ');
+    throw new HearthcamError('source.transcode', `${what} would have to be made, which is not possible here`, {
+      status: 501,
+      permanent: true,
+    });
+  }
+  const { tracks, missing } = await fittingTracks(stream, wanted.tracks, request);
+  onOpen();
+  for (const kind of missing) request.log.debug(`camera "${request.streamName}": its input has no ${kind}`);
+  await remaker.source(stream, tracks).run(request, sink);
+}
+
+/** Null when something is to be made. */
+function copiesOnly({ tracks }: FfmpegSpec): readonly MediaWant[] | null {
+  const wants = tracks.flatMap((track) => ('copy' in track ? track.copy : []));
+  return wants.length === tracks.length ? wants : null;
+}
+
+async function passOn(
+  module: SourceModule,
+  spec: SourceSpec,
+  wants: readonly MediaWant[],
+  request: SourceRequest,
+  sink: SourceSink,
+): Promise<void> {
   const stop = new AbortController();
-  const filter = new TrackFilter(sink, wanted.wants, (have) => {
-    const text = have.map((track) => `${track.kind} ${track.codec}`).join(', ');
-    const cause = new HearthcamError('source.has', `it has ${text}`);
+  const filter = new TrackFilter(sink, wants, (have) => {
+    const missing = wants.map((want) => want.kind).join(' and no ');
+    const has = have.map((track) => `${track.kind} ${track.codec}`).join(', ');
+    const error = new HearthcamError('source.ffmpeg', `ffmpeg: the input has no ${missing}, but ${has || 'nothing'}`, {
+      status: 502,
+      permanent: true,
+    });
     // Not within `describe`: the module may begin to listen for the abort right after it.
-    setImmediate(() => stop.abort(needsTranscoding(request, describeWants(wanted.wants), cause)));
+    setImmediate(() => stop.abort(error));
   });
   const signal = AbortSignal.any([request.signal, stop.signal]);
   try {
-    await module.run({ ...request, spec: wanted.input, signal }, filter);
+    await module.run({ ...request, spec, signal }, filter);
   } catch (error) {
     stop.signal.throwIfAborted();
     throw error;
@@ -91,64 +168,21 @@ async function fromModule(
   stop.signal.throwIfAborted();
 }
 
-/** Lets only those tracks of a source through that are asked for, under new indexes. */
-class TrackFilter implements SourceSink {
-  readonly #sink: SourceSink;
-  readonly #wants: readonly MediaWant[];
-  readonly #onNothing: (have: readonly SourceTrack[]) => void;
-  #indexes: readonly number[] = [];
-
-  constructor(sink: SourceSink, wants: readonly MediaWant[], onNothing: (have: readonly SourceTrack[]) => void) {
-    this.#sink = sink;
-    this.#wants = wants;
-    this.#onNothing = onNothing;
-  }
-
-  describe(description: SourceDescription): readonly boolean[] {
-    const chosen = description.tracks.filter((track) => this.#wants.some((want) => fits(track, want)));
-    this.#indexes = description.tracks.map((track) => chosen.indexOf(track));
-    if (chosen.length === 0) {
-      this.#onNothing(description.tracks);
-      return description.tracks.map(() => false);
-    }
-    const taken = this.#sink.describe({ ...description, tracks: chosen });
-    return this.#indexes.map((index) => taken[index] === true);
-  }
-
-  unit(unit: Parameters<SourceSink['unit']>[0]): void {
-    const track = this.#indexes[unit.track] ?? -1;
-    if (track >= 0) this.#sink.unit(track === unit.track ? unit : { ...unit, track });
-  }
-
-  sync(track: number, ticks: number, ntpMs: number): void {
-    const index = this.#indexes[track] ?? -1;
-    if (index >= 0) this.#sink.sync(index, ticks, ntpMs);
-  }
-
-  flush(): void {
-    this.#sink.flush();
-  }
-
-  alive(bytes: number): void {
-    this.#sink.alive(bytes);
-  }
-}
-
-function fits(track: SourceTrack, want: MediaWant): boolean {
-  return want.kind === track.kind && (want.codecs === 'any' || want.codecs.includes(track.codec));
-}
-
-function describeWants(wants: readonly MediaWant[]): string {
-  return wants
-    .map(({ kind, codecs }) => (codecs === 'any' ? kind : `${kind} ${codecs.join(' or ') || 'codec'}`))
-    .join(', ');
-}
-
-function needsTranscoding(request: SourceRequest, what: string, cause?: HearthcamError): HearthcamError {
-  return new HearthcamError('source.transcode', `${what} needs transcoding, which this version does not do yet`, {
-    status: 501,
-    permanent: true,
-    hint: `let the camera of "${request.streamName}" send it, or take what it has with #video=copy or #audio=copy`,
-    ...(cause === undefined ? {} : { cause }),
-  });
+/** Until the input is open, a failure is told by whoever asked for it; afterwards by the input itself. */
+function untilOpen(log: Log): { readonly log: Log; readonly open: () => void } {
+  let isOpen = false;
+  const quiet: Log = {
+    trace: (message, fields) => log.trace(message, fields),
+    debug: (message, fields) => log.debug(message, fields),
+    info: (message, fields) => log.info(message, fields),
+    warn: (message, fields) => (isOpen ? log.warn(message, fields) : log.debug(message, fields)),
+    error: (message, fields) => log.error(message, fields),
+    child: (module) => log.child(module),
+  };
+  return {
+    log: quiet,
+    open: () => {
+      isOpen = true;
+    },
+  };
 }
