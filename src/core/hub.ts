@@ -114,9 +114,9 @@ export class Hub {
   #find(spec: SourceSpec): SourceModule {
     const module = this.#modules.get(spec.scheme);
     if (module === undefined) {
+      if (spec.scheme === 'expr') throw noScripts();
       throw new HearthcamError('source.unsupported', 'streams: source not supported', {
         status: 400,
-      if (spec.scheme === 'expr') throw noScripts();
         hint: `"${spec.scheme}:" is none of ${this.schemes.join(', ')}`,
       });
     }
