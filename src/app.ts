@@ -27,6 +27,8 @@ export interface AppConfig {
   readonly transcode?: TranscodeSettings;
   /** The only programs that `exec:` and `echo:` may run; absent: all that the file names. */
   readonly programs?: { readonly exec: readonly string[] | undefined; readonly echo: readonly string[] | undefined };
+  /** Arguments of the ffmpeg program by the name that `ffmpeg:` sources have for them. */
+  readonly ffmpeg?: Readonly<Record<string, string>>;
   /** Query by stream name. */
   readonly preload: Readonly<Record<string, string>>;
   /** How long cameras are held and how much of them is kept; defaults of the hub where absent. */
@@ -57,6 +59,8 @@ export interface App extends AsyncDisposable {
   readonly hub: Hub;
   readonly preloads: Preloads;
   readonly http: HttpServer;
+  /** Process ids of those that transcode now. */
+  readonly codecProcesses: readonly number[];
   /** Takes over changed streams, cameras and preloads; only what changed is touched. */
   apply(config: AppliedConfig): Promise<void>;
   close(): Promise<void>;
@@ -76,9 +80,10 @@ export async function startApp(options: AppOptions): Promise<App> {
     const known = createSources(
       () => hub,
       () => ownRtspPorts(config),
+      { environment: process.env, allowed: config.programs ?? {}, scope },
+      { getRemaker: () => remaker, ffmpegTemplates: config.ffmpeg ?? {} },
     );
     const hub: Hub = new Hub({
-      { environment: process.env, allowed: config.programs ?? {}, scope },
       ...config.restream,
       log: log.child('streams'),
       sources: [...known, ...(options.sources ?? [])],
@@ -135,7 +140,17 @@ export async function startApp(options: AppOptions): Promise<App> {
     }
     await apply(config);
     await http.listen();
-    return { hub, preloads, http, apply, close: () => scope.close(), [Symbol.asyncDispose]: () => scope.close() };
+    return {
+      hub,
+      preloads,
+      http,
+      get codecProcesses() {
+        return pipes.pids;
+      },
+      apply,
+      close: () => scope.close(),
+      [Symbol.asyncDispose]: () => scope.close(),
+    };
   } catch (error) {
     await scope.close();
     throw error;

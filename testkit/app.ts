@@ -22,6 +22,8 @@ export interface TestAppOptions {
   /** Default: all of `modules.ts`. */
   readonly outputs?: readonly OutputModule[];
   readonly stills?: StillDecoder;
+  readonly transcode?: AppConfig['transcode'];
+  readonly renditions?: AppConfig['renditions'];
   readonly access?: AccessPolicy;
 }
 
@@ -72,6 +74,8 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
       streams: options.streams,
       cameras: options.cameras ?? {},
       preload: options.preload ?? {},
+      ...(options.transcode === undefined ? {} : { transcode: options.transcode }),
+      ...(options.renditions === undefined ? {} : { renditions: options.renditions }),
       sections,
     },
     log,
