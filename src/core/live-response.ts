@@ -15,6 +15,8 @@ export interface LiveResponse {
   readonly formatName: string;
   readonly contentType: string;
   readonly wants: readonly MediaWant[];
+  /** How the stream is opened where that is not just by `wants`. */
+  open?(stream: Stream, request: ConsumerRequest): Promise<Consumer>;
   /** The feed that all viewers of these tracks share; the formats of the tracks are known. Nothing was sent yet. */
   share(stream: Stream, tracks: readonly Track[], scope: Scope): SharedFeed | Promise<SharedFeed>;
 }
@@ -72,8 +74,8 @@ export async function serveLive(
   };
   socket.once('close', close);
   try {
-    const { wants } = response;
-    const consumer = await openForHttp(stream, { ...who, wants, signal: scope.signal, onEnd: close });
+    const { wants, open = openForHttp } = response;
+    const consumer = await open(stream, { ...who, wants, signal: scope.signal, onEnd: close });
     scope.defer(() => consumer.close());
     const tracks = await knownFormats(consumer.stream, consumer.tracks, scope.signal);
     scope.signal.throwIfAborted();
@@ -105,14 +107,15 @@ export async function serveLive(
 
 /**
  * Opens a consumer for an HTTP request.
- * @throws HearthcamError 5xx for whatever is wrong with the camera: its 401 or 404 is no answer about this request
+ * @throws HearthcamError 400 when what is asked for can't be made, 5xx for whatever is wrong with the camera: its 401 or 404 is no answer about this request
  */
 export async function openForHttp(stream: Stream, request: ConsumerRequest): Promise<Consumer> {
   try {
     return await stream.open(request);
   } catch (error) {
     const known = error instanceof HearthcamError;
-    if (known && (error.status >= 500 || error.code.startsWith('stream.'))) throw error;
+    const ofRequest = known && (error.code.startsWith('stream.') || error.code === 'codec.request');
+    if (ofRequest || (known && error.status >= 500)) throw error;
     throw new HearthcamError('stream.camera', `camera "${stream.name}" can't be reached`, {
       cause: error,
       status: 502,

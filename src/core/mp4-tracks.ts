@@ -37,7 +37,7 @@ export class Mp4Tracks implements Disposable {
 /**
  * Waits until the formats of all tracks are known. Audio that stays silent is left out after a second.
  * @returns the tracks that have a format; at least one, and the video if there is one
- * @throws HearthcamError 504 when the video's parameters do not come
+ * @throws HearthcamError 504 when the video's parameters do not come; the source's failure when that is for good
  */
 export async function knownFormats(
   stream: Stream,
@@ -61,6 +61,16 @@ function hasFormat(track: Track): boolean {
   return track.format !== null;
 }
 
+const FAILURE_CHECK_MS = 100;
+
+/** Why nothing will come of any source, e.g. as a picture of this size can't be made; null while something may. */
+function lastingFailure(stream: Stream): HearthcamError | null {
+  const failures = stream.producers.map(({ state, lastError }) =>
+    state === 'waiting' && lastError instanceof HearthcamError && lastError.permanent === true ? lastError : null,
+  );
+  return failures.every((one) => one !== null) ? (failures[0] ?? null) : null;
+}
+
 /** Whether `done` became true, looked at whenever units arrive, before the time is over. */
 async function untilTracks(
   stream: Stream,
@@ -74,6 +84,7 @@ async function untilTracks(
     const finish = (settle: () => void): void => {
       unsubscribe();
       clearTimeout(timer);
+      clearInterval(watch);
       signal.removeEventListener('abort', onAbort);
       settle();
     };
@@ -85,6 +96,10 @@ async function untilTracks(
       { immediate: true },
     );
     const timer = setTimeout(() => finish(() => resolve(done())), timeoutMs);
+    const watch = setInterval(() => {
+      const failure = lastingFailure(stream);
+      if (failure !== null) finish(() => reject(failure));
+    }, FAILURE_CHECK_MS);
     signal.addEventListener('abort', onAbort, { once: true });
   });
 }

@@ -194,7 +194,7 @@ describe('tracks that no source gives', { timeout: 120_000 }, () => {
   });
 
   test('a picture of another size and rate is made of one that would have done', async () => {
-    await using all = start('never');
+    await using all = start('audio');
     const stream = all.hub.require('avc');
     const consumer = await stream.open({
       ...{ formatName: 'test', protocol: '', remoteAddr: '' },

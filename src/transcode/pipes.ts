@@ -7,7 +7,7 @@ import { type Target, targetKey } from '../core/targets.ts';
 import { planAudio } from './audio-format.ts';
 import { MadeTrack } from './made-track.ts';
 import { Pipe } from './pipe.ts';
-import { checkVideoTarget } from './process/video-target.ts';
+import { checkVideoTarget, scaledSize } from './process/video-target.ts';
 import { JobError } from './protocol.ts';
 import { Worker } from './worker.ts';
 
@@ -110,8 +110,10 @@ export class Pipes {
 /** What no process has to be started for: sizes and rates that can't be. */
 function checkTarget(stream: Stream, track: Track, target: Target): void {
   try {
-    if (target.kind === 'video') checkVideoTarget(target);
-    else if (track.format?.kind === 'audio') planAudio(target, track.format);
+    if (target.kind === 'video') {
+      checkVideoTarget(target);
+      if (track.format?.kind === 'video' && track.format.width > 0) scaledSize(target, track.format);
+    } else if (track.format?.kind === 'audio') planAudio(target, track.format);
   } catch (error) {
     if (!(error instanceof JobError)) throw error;
     throw new HearthcamError('codec.request', `${target.codec} of "${stream.name}" can't be made: ${error.message}`, {

@@ -171,6 +171,17 @@ const refusals: readonly [Case, RegExp, string | undefined][] = [
     /sends H\.264, and AV1 is never made/,
     undefined,
   ],
+  [
+    {
+      name: 'a JPEG of another size',
+      have: tracks('h264', null),
+      wants: [{ kind: 'video', codecs: 'any' }],
+      mode: 'never',
+      picture: { kind: 'video', codec: 'jpeg', fps: 5 },
+    },
+    /making JPEGs of the camera's H\.264 is switched off/,
+    'write "transcode: audio"',
+  ],
 ];
 for (const [one, reason, hint] of refusals) {
   test(`the owner is told why ${one.name} is missing, and what would give it`, () => {

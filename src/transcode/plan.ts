@@ -52,6 +52,8 @@ export function planRemake(
   picture?: VideoTarget,
 ): RemakePlan {
   if (wants.some((want) => want.all === true)) return { tracks: null, refused: [] };
+  const forbidden = picture === undefined ? null : forbiddenPicture(inputs, picture);
+  if (forbidden !== null) return { tracks: null, refused: [forbidden] };
   const chosen = [...found.tracks];
   const tracks: DerivedTrack[] = [];
   const refused: Refusal[] = [];
@@ -97,6 +99,20 @@ function targetFor(inputs: PlanInputs, want: MediaWant): Target | Refusal | null
       : inputs.mode === 'auto' ||
         (inputs.mode === 'audio' && (target.codec === 'jpeg' || hardwareMakes(inputs, source, target.codec)));
   return allowed ? target : notAllowed(source, target, inputs.mode);
+}
+
+/**
+ * Renditions are the owner's own wish, and made whatever the switch says. JPEGs are asked for by viewers alone: where
+ * it is off they are shown key frames.
+ */
+function forbiddenPicture({ tracks, recipes, mode }: PlanInputs, picture: VideoTarget): Refusal | null {
+  const source = tracks.find((track) => track.kind === 'video');
+  if (mode !== 'never' || picture.codec !== 'jpeg' || source === undefined) return null;
+  const allowed = recipes.some((one) => one.kind === 'video' && one.codec === 'jpeg');
+  if (allowed) return null;
+  const what =
+    source.codec === 'jpeg' ? 'JPEGs of another size or rate' : `JPEGs of the camera's ${NAMES[source.codec]}`;
+  return { kind: 'video', reason: `making ${what} is switched off`, hint: 'write "transcode: audio"' };
 }
 
 function isMadeShape(shape: SoundShape): shape is SoundShape & { codec: MadeAudioCodec } {

@@ -7,6 +7,7 @@ import { clipSource, makeClip, testPicture } from '../../../testkit/mp4-source.t
 import { waitFor } from '../../../testkit/wait.ts';
 import { Scope } from '../../core/scope.ts';
 import { createCodecProcess } from '../../transcode/codec-process.ts';
+import { DEFAULT_TRANSCODE } from '../../transcode/settings.ts';
 import { mjpeg } from './module.ts';
 
 test('an <img> in Chromium shows the key frame of an H.264 camera long before the next one', {
@@ -21,6 +22,7 @@ test('an <img> in Chromium shows the key frame of an H.264 camera long before th
       streams: { cam: ['clip:1'] },
       sources: [clipSource('clip', clip).module],
       outputs: [mjpeg],
+      transcode: { ...DEFAULT_TRANSCODE, mode: 'never' },
       stills,
     });
     // The codec process is up before the clock runs.

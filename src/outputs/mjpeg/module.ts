@@ -1,14 +1,15 @@
 import type { BurstMuxer } from '../../core/burst-feed.ts';
 import type { Env, OutputModule, WsSession } from '../../core/contracts.ts';
-import { openForHttp, type SharedFeed, serveLive, shareMuxer } from '../../core/live-response.ts';
-import { EMPTY, type Track } from '../../core/media.ts';
+import { type SharedFeed, serveLive, shareMuxer } from '../../core/live-response.ts';
+import { type AccessUnit, EMPTY, type Track } from '../../core/media.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
-import type { MediaWant } from '../../core/negotiate.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
 import { MULTIPART_BEGIN, MULTIPART_CONTENT_TYPE, writeJpegParts } from '../../wire/multipart/writer.ts';
 import { wsBinaryFrame } from '../../wire/websocket/frame.ts';
+import { ANY_VIDEO, openPictures } from './open.ts';
+import { type MjpegQuery, parseMjpegQuery } from './query.ts';
 import { StillFeed } from './stills.ts';
 
 /** How JPEG pictures are put one behind the other. */
@@ -37,11 +38,13 @@ const MESSAGES: Form = {
   stillTimes: 1,
 };
 
-const ANY_VIDEO: readonly MediaWant[] = [{ kind: 'video', codecs: 'any' }];
+/** Pictures that come no faster than this are sent as stills are. */
+const SLOW_MS = 500;
 
 /**
  * `GET /api/stream.mjpeg?src=` and the WebSocket message `mjpeg`: JPEG pictures, what every browser shows. Those of a
- * JPEG camera are passed on, of all others the key frames are decoded.
+ * JPEG camera are passed on, of all others they are made, once for all who want them alike. Where nothing may be made
+ * the key frames are decoded.
  */
 export const mjpeg: OutputModule = {
   name: 'mjpeg',
@@ -50,35 +53,71 @@ export const mjpeg: OutputModule = {
       methods: ['GET'],
       path: '/api/stream.mjpeg',
       right: 'view',
-      handler: (request, reply, peer) =>
-        serveLive(env, request, reply, peer, scope, {
+      handler: (request, reply, peer) => {
+        const query = parseMjpegQuery(new URL(request.url, 'http://localhost').searchParams);
+        return serveLive(env, request, reply, peer, scope, {
           formatName: 'mjpeg',
           contentType: MULTIPART_CONTENT_TYPE,
           wants: ANY_VIDEO,
-          share: (stream, tracks) => shareForm(env, stream, tracks, MULTIPART),
-        }),
+          open: (stream, wanted) => openPictures(env, stream, query, wanted),
+          share: (stream, tracks) => shareForm(env, stream, tracks, MULTIPART, query),
+        });
+      },
     });
     env.routes.message({ type: 'mjpeg', right: 'view', handler: (session) => serveMessages(env, session, scope) });
   },
 };
 
-function shareForm(env: Env, stream: Stream, tracks: readonly Track[], form: Form): SharedFeed | Promise<SharedFeed> {
+function shareForm(
+  env: Env,
+  stream: Stream,
+  tracks: readonly Track[],
+  form: Form,
+  query: MjpegQuery,
+): SharedFeed | Promise<SharedFeed> {
   const track = tracks[0];
   if (track !== undefined && track.codec !== 'jpeg') {
     const { name, begin, stillTimes } = form;
     const wrap = (jpeg: Buffer): Buffer => form.wrap(...Array.from({ length: stillTimes }, () => jpeg));
-    return StillFeed.share(stream, track, env.stills, env.log, { name, begin, wrap });
+    return StillFeed.share(stream, track, env.stills, env.log, { name: `${name}-stills`, begin, wrap });
   }
-  const makeMuxer = (): BurstMuxer => ({
-    begin: () => form.begin,
-    mux: (units) => form.wrap(...units.map((unit) => unit.data)),
-  });
-  return shareMuxer(form.name, makeMuxer)(stream, tracks);
+  return shareMuxer(form.name, () => new FormMuxer(form, query))(stream, tracks);
+}
+
+class FormMuxer implements BurstMuxer {
+  readonly #form: Form;
+  #gapMs: number;
+  #lastMs: number | undefined;
+
+  constructor(form: Form, { picture, asked }: MjpegQuery) {
+    this.#form = form;
+    this.#gapMs = asked ? 1000 / (picture.fps ?? 1000) : 0;
+  }
+
+  begin(first: AccessUnit | undefined): Buffer {
+    const { begin } = this.#form;
+    if (first === undefined || this.#times === 1) return begin;
+    return Buffer.concat([begin, this.#form.wrap(first.data)]);
+  }
+
+  mux(units: readonly AccessUnit[]): Buffer {
+    const jpegs = units.flatMap(({ data, arrivedMs }) => {
+      if (this.#lastMs !== undefined) this.#gapMs = arrivedMs - this.#lastMs;
+      this.#lastMs = arrivedMs;
+      return Array.from({ length: this.#times }, () => data);
+    });
+    return this.#form.wrap(...jpegs);
+  }
+
+  get #times(): number {
+    return this.#gapMs < SLOW_MS ? 1 : this.#form.stillTimes;
+  }
 }
 
 /** One request over a WebSocket; it ends with the socket. @throws what the session tells the client as an error. */
 async function serveMessages(env: Env, session: WsSession, parent: Scope): Promise<void> {
   const { src, query, peer } = session;
+  const wanted = parseMjpegQuery(query);
   const stream = requestedStream(env, { src, name: query.get('name') ?? undefined }, peer);
   const scope = session.scope.child('mjpeg');
   const end = (): void => {
@@ -88,7 +127,7 @@ async function serveMessages(env: Env, session: WsSession, parent: Scope): Promi
   scope.defer(() => parent.signal.removeEventListener('abort', end));
   try {
     const { remoteAddr, userAgent, socket } = session;
-    const consumer = await openForHttp(stream, {
+    const consumer = await openPictures(env, stream, wanted, {
       formatName: 'mjpeg',
       protocol: 'ws',
       remoteAddr,
@@ -102,7 +141,7 @@ async function serveMessages(env: Env, session: WsSession, parent: Scope): Promi
     });
     scope.defer(() => consumer.close());
     const tracks = await knownFormats(consumer.stream, consumer.tracks, scope.signal);
-    const shared = await shareForm(env, consumer.stream, tracks, MESSAGES);
+    const shared = await shareForm(env, consumer.stream, tracks, MESSAGES, wanted);
     scope.defer(() => shared.release());
     scope.signal.throwIfAborted();
     session.send('mjpeg');
