@@ -23,6 +23,7 @@ export interface ViewerReport {
  */
 const SCRIPT = `
 const viewers = [];
+window.viewers = viewers;
 function newViewer(kinds, config) {
   const pc = new RTCPeerConnection(config);
   for (const kind of kinds) pc.addTransceiver(kind, { direction: 'recvonly' });

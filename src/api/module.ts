@@ -3,6 +3,7 @@ import { mountApplication } from './application.ts';
 import { StreamDescriber } from './describe.ts';
 import { mountDiscovery } from './discovery.ts';
 import { mountPreload } from './preload.ts';
+import { mountQualities } from './qualities.ts';
 import type { ApiServices } from './services.ts';
 import { StreamsApi } from './streams.ts';
 
@@ -16,6 +17,7 @@ export function createApi(services: ApiServices): OutputModule {
       new StreamsApi(env, services, describer).mount();
       mountPreload(env, services, describer);
       mountDiscovery(env);
+      mountQualities(env);
     },
   };
 }

@@ -54,7 +54,7 @@ export async function serveKeyframes(env: Env, session: WsSession, value: unknow
     ...parseCodecTokens(value),
     wants: parseCodecTokens(value).wants.filter((want) => want.kind === 'video'),
   };
-  const consumer = await openViewer(stream, session, offer, 'mp4', scope.signal, (reason) => {
+  const consumer = await openViewer({ stream }, session, offer, 'mp4', scope.signal, (reason) => {
     session.fail('mp4', reason);
     session.socket.end();
   });

@@ -4,6 +4,8 @@ import type { Env, WsSession } from '../../core/contracts.ts';
 import type { HearthcamError } from '../../core/errors.ts';
 import { LiveMp4 } from '../../core/live-mp4.ts';
 import { knownFormats } from '../../core/mp4-tracks.ts';
+import type { Quality } from '../../core/qualities.ts';
+import { requestedQuality } from '../../core/requested-quality.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
@@ -20,10 +22,16 @@ const SERVICE_RESTART = 1012;
  */
 export async function serveMse(env: Env, session: WsSession, value: unknown, scope: Scope): Promise<void> {
   const stream = sessionStream(env, session);
-  await play(stream, session, parseCodecTokens(value), scope);
+  const wish = requestedQuality(env, stream.name, session.query.get('quality'));
+  // Over TCP nothing is known of what the connection carries: `auto` is the stream that was named.
+  const chosen = wish === null || wish === 'auto' ? { stream } : wish;
+  await play(chosen, session, parseCodecTokens(value), scope);
 }
 
-async function play(asked: Stream, session: WsSession, offer: CodecOffer, parent: Scope): Promise<void> {
+/** What is played: a stream, or a picture made of it. */
+type Chosen = Pick<Quality, 'stream' | 'picture'>;
+
+async function play(asked: Chosen, session: WsSession, offer: CodecOffer, parent: Scope): Promise<void> {
   const scope = parent.child('viewer');
   try {
     const consumer = await openViewer(asked, session, offer, 'mse/fmp4', scope.signal, (reason) => {
@@ -36,6 +44,8 @@ async function play(asked: Stream, session: WsSession, offer: CodecOffer, parent
     const shared = stream.share(LiveMp4.key(tracks), () => new LiveMp4(stream, tracks));
     scope.defer(() => shared.release());
     session.send('mse', mp4Mime(shared.value.formats));
+    // Who knows qualities knows notices; go2rtc's clients need not be told.
+    if (session.query.has('quality')) for (const notice of consumer.refused) session.send('notice', notice);
     const viewer = shared.value.add({
       socket: session.socket,
       consumer,
@@ -59,7 +69,7 @@ export function sessionStream(env: Env, session: WsSession): Stream {
 }
 
 export function openViewer(
-  stream: Stream,
+  { stream, picture }: Chosen,
   session: WsSession,
   offer: CodecOffer,
   formatName: string,
@@ -72,6 +82,7 @@ export function openViewer(
     remoteAddr: session.remoteAddr,
     ...(session.userAgent === undefined ? {} : { userAgent: session.userAgent }),
     wants: offer.wants,
+    ...(picture === undefined ? {} : { picture }),
     need: 'picture',
     signal,
     onEnd,
@@ -83,7 +94,7 @@ export function openViewer(
  * on in place; others can't be told, and connect again by themselves when the socket closes.
  */
 function leave(
-  stream: Stream,
+  asked: Chosen,
   session: WsSession,
   offer: CodecOffer,
   parent: Scope,
@@ -93,7 +104,7 @@ function leave(
   const again = reason.code === 'stream.changed' && offer.changesType && !parent.closed;
   viewer
     .close()
-    .then(() => (again ? play(stream, session, offer, parent) : Promise.reject(reason)))
+    .then(() => (again ? play(asked, session, offer, parent) : Promise.reject(reason)))
     .catch((error: unknown) => {
       if (parent.closed) return;
       session.fail('mse', error);

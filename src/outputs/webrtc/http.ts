@@ -1,13 +1,18 @@
+import { randomUUID } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Env, Peer } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { readBody } from '../../core/http-body.ts';
 import { requirePublishRight } from '../../core/publish-right.ts';
+import { requestedQuality } from '../../core/requested-quality.ts';
+import { requireTalkRight } from '../../core/talk-right.ts';
 import { isLoopback } from './local.ts';
 import { openPublisher, type Publisher } from './publisher.ts';
 import { MAX_SDP_BYTES } from './sdp/offer.ts';
 import { asOfferError, type WebrtcService } from './service.ts';
-import { openViewer } from './viewer.ts';
+import { isTalkOffer, openTalker, type Talker, type TalkerRequest } from './talker.ts';
+import { openViewer, type Viewer } from './viewer.ts';
+import { ViewerSessions, viewerState } from './viewer-sessions.ts';
 
 /** JSON and base64 add something to an offer of the largest size. */
 const MAX_BODY_BYTES = MAX_SDP_BYTES * 2;
@@ -25,6 +30,8 @@ export class WebrtcRoutes {
   readonly #service: WebrtcService;
   /** By the id in the `Location` of a WHIP answer. */
   readonly #publishers = new Map<string, Publisher>();
+  readonly #viewers = new ViewerSessions();
+  readonly #talkers = new Map<string, Talker>();
 
   constructor(env: Env, service: WebrtcService) {
     this.#env = env;
@@ -49,41 +56,95 @@ export class WebrtcRoutes {
         const dst = query.get('dst') ?? '';
         const src = query.get('src') ?? '';
         if (dst !== '') return this.#publish(request, reply, peer, dst);
-        if (src !== '') return this.#view(request, reply, src);
+        if (src !== '') return this.#view(request, reply, peer, src, query.get('quality'));
+        // POST and not PATCH, so that pages of other origins need no question before it.
+        if (query.has('id') && query.has('quality')) return this.#change(reply, query);
         throw new HearthcamError('http.query', 'src or dst is missing', { status: 400 });
       }
       case 'DELETE':
         return this.#end(reply, peer, query.get('id') ?? '');
+      case 'GET':
+        if (query.has('id')) return this.#state(reply, query.get('id') ?? '');
+        throw new HearthcamError('http.method', 'Method not allowed', { status: 405 });
       default:
         throw new HearthcamError('http.method', 'Method not allowed', { status: 405 });
     }
   }
 
-  async #view(request: FastifyRequest, reply: FastifyReply, src: string): Promise<unknown> {
+  async #view(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    peer: Peer,
+    src: string,
+    wish: string | null,
+  ): Promise<unknown> {
     const stream = this.#env.hub.require(src);
+    const quality = requestedQuality(this.#env, stream.name, wish);
     const exchange = await readExchange(request);
     const abort = new AbortController();
     const onGone = (): void => abort.abort(new HearthcamError('http.gone', 'the viewer has left'));
     request.raw.socket.once('close', onGone);
+    const common = {
+      stream,
+      sdp: exchange.sdp,
+      formatName: exchange.formatName,
+      protocol: 'http+udp',
+      ...whoAsks(request),
+      iceServers: [],
+      candidates: [],
+    };
     try {
+      if (isTalkOffer(exchange.sdp)) {
+        requireTalkRight(this.#env.access, peer, src);
+        return await this.#talk(exchange, reply, { ...common, signal: abort.signal });
+      }
       const viewer = await openViewer(this.#service, {
-        stream,
-        sdp: exchange.sdp,
-        formatName: exchange.formatName,
-        protocol: 'http+udp',
-        ...whoAsks(request),
-        iceServers: [],
-        candidates: [],
+        ...common,
+        mayTalk: this.#env.access.allows(peer, 'talk', src),
+        env: this.#env,
+        quality,
         signal: abort.signal,
       });
-      const { peer } = viewer;
-      const candidates = peer.complete ? peer.candidates : await peer.gathered();
+      if (quality !== null) {
+        // go2rtc's answer has none, and what its clients would do with one is not known.
+        const location = `webrtc?id=${this.#viewers.add(viewer)}`;
+        reply.header('location', location).header('access-control-expose-headers', 'Location');
+      }
+      const candidates = viewer.peer.complete ? viewer.peer.candidates : await viewer.peer.gathered();
       return exchange.reply(reply, viewer.answer(candidates));
     } catch (error) {
       throw asOfferError(error);
     } finally {
       request.raw.socket.off('close', onGone);
     }
+  }
+
+  /** Somebody speaks to the camera. */
+  async #talk(exchange: Exchange, reply: FastifyReply, request: TalkerRequest): Promise<unknown> {
+    const talker = await openTalker(this.#service, request);
+    const id = randomUUID();
+    this.#talkers.set(id, talker);
+    void talker.ended.then(() => this.#talkers.delete(id));
+    reply.header('location', `webrtc?id=${id}`).header('access-control-expose-headers', 'Location');
+    const { peer } = talker;
+    return exchange.reply(reply, talker.answer(peer.complete ? peer.candidates : await peer.gathered()));
+  }
+
+  async #change(reply: FastifyReply, query: URLSearchParams): Promise<unknown> {
+    const viewer = this.#viewer(query.get('id') ?? '');
+    const wish = requestedQuality(this.#env, viewer.streamName, query.get('quality')) ?? 'auto';
+    if (viewer.picture !== null) await viewer.picture.choose(wish);
+    return reply.header('cache-control', 'no-store').send(viewerState(viewer));
+  }
+
+  #state(reply: FastifyReply, id: string): unknown {
+    return reply.header('cache-control', 'no-store').send(viewerState(this.#viewer(id)));
+  }
+
+  #viewer(id: string): Viewer {
+    const viewer = this.#viewers.get(id);
+    if (viewer === undefined) throw new HearthcamError('webrtc.unknown', 'session not found', { status: 404 });
+    return viewer;
   }
 
   async #publish(request: FastifyRequest, reply: FastifyReply, peer: Peer, dst: string): Promise<unknown> {
@@ -115,6 +176,11 @@ export class WebrtcRoutes {
 
   #end(reply: FastifyReply, peer: Peer, id: string): unknown {
     if (id === '') throw new HearthcamError('http.query', 'id is missing', { status: 400 });
+    const viewer = this.#viewers.get(id) ?? this.#talkers.get(id);
+    if (viewer !== undefined) {
+      viewer.close();
+      return reply.code(200).send('');
+    }
     requirePublishRight(this.#env.access, peer);
     const publisher = this.#publishers.get(id);
     if (publisher === undefined) throw new HearthcamError('webrtc.unknown', 'session not found', { status: 404 });

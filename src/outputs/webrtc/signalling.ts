@@ -1,12 +1,15 @@
 import type { Env, WsSession } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
 import { requirePublishRight } from '../../core/publish-right.ts';
+import { requestedQuality } from '../../core/requested-quality.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
+import { requireTalkRight } from '../../core/talk-right.ts';
 import type { IceServer } from './link.ts';
 import { isLoopback } from './local.ts';
-import { openPublisher } from './publisher.ts';
+import { openPublisher, type Publisher } from './publisher.ts';
 import { asOfferError, type WebrtcService } from './service.ts';
-import { openViewer } from './viewer.ts';
+import { isTalkOffer, openTalker, type Talker } from './talker.ts';
+import { openViewer, type Viewer } from './viewer.ts';
 
 const MAX_EARLY_CANDIDATES = 64;
 
@@ -14,6 +17,10 @@ const MAX_EARLY_CANDIDATES = 64;
 interface Signalling {
   readonly early: string[];
   add: ((candidate: string) => void) | undefined;
+  /** Whose quality is changed by the socket; undefined before the answer, and for a publisher. */
+  viewer: Viewer | undefined;
+  /** The client knows qualities: it is told of changes. Others might not expect the message. */
+  tells: boolean;
 }
 
 /** The `webrtc…` messages of `/api/ws` (compatibility.md 1.5). The connection outlives the socket. */
@@ -49,6 +56,22 @@ export class WebrtcMessages {
       right: 'view',
       handler: (session, value) => this.#candidate(session, text(value)),
     });
+    routes.message({
+      type: 'quality',
+      right: 'view',
+      handler: (session, value) => this.#quality(session, text(value)),
+    });
+  }
+
+  /** `auto`, or the name of a quality. Answered by the message `quality` whenever the picture changes. */
+  async #quality(session: WsSession, wanted: string): Promise<void> {
+    const signalling = this.#of(session);
+    const { viewer } = signalling;
+    if (viewer === undefined || viewer.picture === null) {
+      throw new HearthcamError('webrtc.none', 'there is no WebRTC picture on this socket yet', { status: 409 });
+    }
+    signalling.tells = true;
+    await viewer.picture.choose(requestedQuality(this.#env, viewer.streamName, wanted) ?? 'auto');
   }
 
   async #offer(
@@ -60,6 +83,7 @@ export class WebrtcMessages {
     const signalling = this.#of(session);
     // What comes from now on belongs to this offer, also when the socket is used a second time.
     signalling.add = undefined;
+    signalling.viewer = undefined;
     const { remoteAddr, userAgent } = session;
     const address = session.socket.remoteAddress ?? '';
     let answered = false;
@@ -85,25 +109,45 @@ export class WebrtcMessages {
       for (const candidate of signalling.early.splice(0)) peer.addCandidate(candidate);
       sendAnswer(opened.answer([]));
       answered = true;
+      if (isViewer(opened)) this.#introduce(session, signalling, opened);
       for (const candidate of [...peer.candidates, ...late]) session.send('webrtc/candidate', candidate);
     } catch (error) {
       throw asOfferError(error);
     }
   }
 
-  #open(session: WsSession, request: Omit<Parameters<typeof openPublisher>[1], 'stream'>) {
+  #introduce(session: WsSession, signalling: Signalling, viewer: Viewer): void {
+    signalling.viewer = viewer;
+    if (!signalling.tells) return;
+    if (viewer.picture !== null) session.send('quality', viewer.picture.state);
+    for (const notice of viewer.refused) session.send('notice', notice);
+  }
+
+  async #open(
+    session: WsSession,
+    request: Omit<Parameters<typeof openPublisher>[1], 'stream'>,
+  ): Promise<Viewer | Publisher | Talker> {
     const { hub, access } = this.#env;
     const dst = session.query.get('dst') ?? '';
     if (dst === '') {
+      const { query } = session;
+      const src = { src: session.src, name: query.get('name') ?? undefined };
+      const stream = requestedStream(this.#env, src, session.peer);
+      const signalling = this.#of(session);
+      const common = { ...request, stream, formatName: 'webrtc', signal: session.scope.signal };
+      if (isTalkOffer(request.sdp)) {
+        requireTalkRight(access, session.peer, stream.name);
+        return openTalker(this.#service, common);
+      }
       return openViewer(this.#service, {
-        ...request,
-        stream: requestedStream(
-          this.#env,
-          { src: session.src, name: session.query.get('name') ?? undefined },
-          session.peer,
-        ),
-        formatName: 'webrtc',
-        signal: session.scope.signal,
+        ...common,
+        mayTalk: access.allows(session.peer, 'talk', stream.name),
+        env: this.#env,
+        quality: requestedQuality(this.#env, stream.name, query.get('quality')),
+        onQuality: (state) => {
+          // What it begins with is told with the answer.
+          if (signalling.tells && signalling.viewer !== undefined) session.send('quality', state);
+        },
       });
     }
     requirePublishRight(access, session.peer, dst);
@@ -119,11 +163,15 @@ export class WebrtcMessages {
   #of(session: WsSession): Signalling {
     let signalling = this.#signalling.get(session);
     if (signalling === undefined) {
-      signalling = { early: [], add: undefined };
+      signalling = { early: [], add: undefined, viewer: undefined, tells: session.query.has('quality') };
       this.#signalling.set(session, signalling);
     }
     return signalling;
   }
+}
+
+function isViewer(opened: Viewer | Publisher | Talker): opened is Viewer {
+  return 'streamName' in opened;
 }
 
 function text(value: unknown): string {
