@@ -1,7 +1,7 @@
 import { resolveInputs } from '../config/inputs.ts';
 import { type LoadedConfig, sortProblems } from '../config/load.ts';
 import { type ConfigProblem, formatProblem, suggest } from '../config/problems.ts';
-import { echoSection, execSection } from '../config/sections.ts';
+import { echoSection, execSection, ffmpegSection, ffmpegTemplates } from '../config/sections.ts';
 import { ConfigStore } from '../config/store.ts';
 import { describeError } from '../core/errors.ts';
 import { Hub } from '../core/hub.ts';
@@ -74,6 +74,7 @@ function sourceProblems(store: ConfigStore): ConfigProblem[] {
         environment: {},
         allowed: { exec: config.get(execSection).allow_paths, echo: config.get(echoSection).allow_paths },
       },
+      { ffmpegTemplates: ffmpegTemplates(config.get(ffmpegSection)) },
     ),
   });
   const { streams } = layoutOf(config);
@@ -97,9 +98,7 @@ function sourceProblems(store: ConfigStore): ConfigProblem[] {
         const spec = hub.parse(source);
         const input = inputStream(spec, hub, []);
         if (input === null) continue;
-        if (/^(device|virtual|tts)$|[/\\]/.test(input) && spec.scheme === 'ffmpeg') {
-          add(name, `ffmpeg: of ${input} is not supported: only of a stream, or of rtsp:// and http:// addresses`);
-        } else if (!Object.hasOwn(streams, input)) {
+        if (!Object.hasOwn(streams, input)) {
           const near = suggest(input, Object.keys(streams));
           add(name, `there is no stream "${input}"${near === undefined ? ADDRESS_HINT : ''}`, near);
         } else if (spec.scheme === '' && circle(streams, name)) {

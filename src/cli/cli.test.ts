@@ -100,7 +100,12 @@ rtmp: {listen: ":1935"}
 const checkRows = [
   { text: 'streams: {a: front}', want: '1:14: error: stream "a": there is no stream "front" (the address of a camera' },
   { text: 'streams: {a: "ffmpeg:fron#audio=opus", front: rtsp://h}', want: '(did you mean "front"?)' },
-  { text: 'streams: {a: "ffmpeg:device?video=0"}', want: 'ffmpeg: of device is not supported' },
+  { text: 'streams: {a: "ffmpeg:device?video=0"}', want: 'ffmpeg: an input of the kind "device?" is not supported' },
+  { text: 'streams: {a: "ffmpeg:b#video=h264#width=0", b: rtsp://h}', want: 'stream "a": ffmpeg: #width must be' },
+  {
+    text: 'ffmpeg: {own: "-c:v libx264 -crf 30"}\nstreams: {a: "ffmpeg:b#video=own", b: rtsp://h}',
+    want: "ffmpeg: the template own: -crf can't be done here",
+  },
   { text: 'streams: {a: b, b: a}', want: '1:14: error: stream "a": it is fed by itself' },
   {
     text: 'streams: {a: rtmp://h/x}',

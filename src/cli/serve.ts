@@ -13,6 +13,7 @@ import {
   appSection,
   echoSection,
   execSection,
+  ffmpegSection,
   logSection,
   restreamSection,
   transcodeSection,
@@ -134,7 +135,7 @@ async function applyChange(
     log.info('what is made for viewers has changed: in force for those who come from now on');
   }
   const own = allOutputs.flatMap((output) => (output.config === undefined ? [] : [output.config]));
-  const later = [apiSection, appSection, echoSection, execSection, logSection, restreamSection, ...own]
+  const later = [apiSection, appSection, echoSection, execSection, ffmpegSection, logSection, restreamSection, ...own]
     .filter((section: ConfigSection) => !isDeepStrictEqual(previous.get(section), next.get(section)))
     .map((section) => section.key);
   if (later.length > 0) log.warn(`changed, but in force from the next start on: ${later.join(', ')}`);

@@ -10,6 +10,8 @@ import {
   coreSections,
   echoSection,
   execSection,
+  ffmpegSection,
+  ffmpegTemplates,
   laterSections,
   logSection,
   preloadSection,
@@ -68,6 +70,7 @@ export function toAppConfig(config: LoadedConfig, modules: readonly OutputModule
     transcode: transcodeSettings(config, modes),
     preload,
     programs: { exec: config.get(execSection).allow_paths, echo: config.get(echoSection).allow_paths },
+    ffmpeg: ffmpegTemplates(config.get(ffmpegSection)),
     sections,
   };
 }

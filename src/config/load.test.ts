@@ -99,7 +99,6 @@ wyoming: {a: {listen: "", name: "", mode: "", event: {}, wake_uri: "", vad_thres
       'ffmpeg.bin',
       'ffmpeg.global',
       'ffmpeg.timeout',
-      'ffmpeg.h264',
       'publish',
       'hass.config',
       'homekit',

@@ -165,6 +165,45 @@ const allowPaths = (kind: string) =>
 export const execSection = section('exec', allowPaths('exec'));
 export const echoSection = section('echo', allowPaths('echo'));
 
+const nothingRun = unsupported('The ffmpeg program is not run: its libraries are used.');
+const inputDone = unsupported('How inputs are opened is fixed: #timeout and #transport of a source change it.');
+
+/** Keys that go2rtc has beside the arguments of its codecs. */
+const ffmpegSettings = {
+  bin: nothingRun,
+  global: nothingRun,
+  timeout: inputDone,
+  file: inputDone,
+  http: inputDone,
+  rtsp: inputDone,
+  'rtsp/udp': inputDone,
+  output: nothingRun,
+  'output/mjpeg': nothingRun,
+  'output/raw': nothingRun,
+  'output/aac': nothingRun,
+  'output/wav': nothingRun,
+};
+
+export const ffmpegSection = section(
+  'ffmpeg',
+  z
+    .object(ffmpegSettings)
+    .catchall(
+      z
+        .string()
+        .describe(
+          'Arguments of the ffmpeg program that #video=<name>, #audio=<name> or #input=<name> stands for, for example ' +
+            '"-c:v libx264 -b:v 1M -g 50". A source whose arguments can not be done here is refused with the reason.',
+        ),
+    ),
+);
+
+/** The arguments by name. */
+export function ffmpegTemplates(section: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const own = Object.entries(section).filter(([key]) => !Object.hasOwn(ffmpegSettings, key));
+  return Object.fromEntries(own.flatMap(([key, value]) => (typeof value === 'string' ? [[key, value]] : [])));
+}
+
 /** Sections that the program itself reads. */
 export const coreSections = [
   appSection,
@@ -178,6 +217,7 @@ export const coreSections = [
   transcodeSection,
   execSection,
   echoSection,
+  ffmpegSection,
 ] as const;
 
 const listenOff = z.object({ listen: unsupported('This listener does not exist here yet.') }).optional();
@@ -186,7 +226,6 @@ const listenOff = z.object({ listen: unsupported('This listener does not exist h
 export const laterSections: readonly ConfigSection[] = [
   section('rtmp', listenOff),
   section('srtp', listenOff),
-  section('ffmpeg', z.object({}).catchall(unsupported('Nothing runs the ffmpeg program.')).optional()),
   section('publish', unsupported('Sending streams to other servers (RTMP, RTSP) is not offered yet.')),
   section('hass', z.object({ config: unsupported('Cameras are not read from Home Assistant.') }).optional()),
   section('homekit', unsupported('HomeKit is not offered yet.')),
