@@ -368,7 +368,8 @@ test('a change in memory survives an edit of other parts of the file', async (t)
 test('POST tells why talking and publishing are refused', async (t) => {
   const server = await start(t);
   const rows = [
-    ['/api/streams?dst=front&src=ffmpeg:x', 500, /^can't find consumer/],
+    ['/api/streams?dst=front&src=rtsp://192.0.2.7/song', 500, /^can't find consumer/],
+    ['/api/streams?dst=front&src=ffmpeg:x', 400, /not supported/],
     ['/api/streams?dst=front&src=', 200, /^$/],
     ['/api/streams?src=front', 400, /needs dst/],
     ['/api/streams?src=front&dst=rtmp://h/live', 400, /not offered/],

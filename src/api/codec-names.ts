@@ -1,6 +1,6 @@
 import type { Codec, Track, TrackFormat } from '../core/media.ts';
 import type { MediaWant } from '../core/negotiate.ts';
-import type { SourceTrack } from '../core/source.ts';
+import type { SourceTrack, TalkCodec } from '../core/source.ts';
 
 /** ffprobe's names (compatibility.md 1.2). */
 const FFPROBE: Readonly<Record<Codec, string>> = {
@@ -81,6 +81,11 @@ export function codecInfo(track: Pick<Track, 'kind' | 'codec' | 'format'>): Code
 /** `video, recvonly, H264`, `audio, recvonly, PCMA/8000`, `audio, recvonly, OPUS/48000/2` */
 export function sourceMedia(track: SourceTrack): string {
   return `${track.kind}, recvonly, ${SDP[track.codec]}${clock(track.kind, track.clockRateHz, track.format)}`;
+}
+
+/** `audio, sendonly, PCMA/8000`: what a camera takes to be spoken to. */
+export function talkMedia({ codec, clockRateHz, channels }: TalkCodec): string {
+  return `audio, sendonly, ${SDP[codec]}/${clockRateHz}${channels > 1 ? `/${channels}` : ''}`;
 }
 
 /** `video, sendonly, H264, H265`; `ANY` takes the first that there is, `ALL` every one. */

@@ -4,7 +4,7 @@ import type { Track } from '../core/media.ts';
 import type { Producer } from '../core/producer.ts';
 import { REMAKER, type Refusal } from '../core/remaking.ts';
 import type { Stream } from '../core/stream.ts';
-import { type CodecInfo, codecInfo, sourceMedia, wantMedia } from './codec-names.ts';
+import { type CodecInfo, codecInfo, sourceMedia, talkMedia, wantMedia } from './codec-names.ts';
 
 /** The objects of `/api/streams` (compatibility.md 1.2). Every field that says nothing is left out, `url` never. */
 
@@ -83,10 +83,11 @@ export class StreamDescriber {
     this.#show = show;
   }
 
-  stream(stream: Stream): StreamJson {
+  /** @param withTalk also what the cameras take to be spoken to, as far as that is known */
+  stream(stream: Stream, withTalk = true): StreamJson {
     // What is made from the stream is shown as a source of it, and who watches that as one of its viewers.
     const all = [stream, ...stream.derived].map((one) => ({
-      producers: one.producers.map((producer) => this.#producer(producer, one, [...one.consumers])),
+      producers: one.producers.map((producer) => this.#producer(producer, one, [...one.consumers], withTalk)),
       consumers: [...one.consumers]
         .filter((consumer) => consumer.formatName !== REMAKER)
         .map((one) => this.consumer(one)),
@@ -112,14 +113,15 @@ export class StreamDescriber {
     };
   }
 
-  #producer(producer: Producer, stream: Stream, consumers: readonly Consumer[]): ProducerInfo {
+  #producer(producer: Producer, stream: Stream, consumers: readonly Consumer[], withTalk: boolean): ProducerInfo {
+    const talk = withTalk ? (stream.talk.known(producer) ?? []).map(talkMedia) : [];
     const url = this.#show(producer.spec.text);
     const { description } = producer;
     const error =
       producer.state === 'running' || !producer.started || producer.lastError === undefined
         ? undefined
         : this.#show(describeError(producer.lastError));
-    if (description === undefined) return { url, error };
+    if (description === undefined) return { url, medias: list(talk), error };
     const tracks = stream.tracks.filter((track) => producer.trackIds.includes(track.id));
     return {
       id: producer.id,
@@ -129,7 +131,7 @@ export class StreamDescriber {
       url,
       sdp: text(description.sdp === undefined ? undefined : this.#show(description.sdp)),
       user_agent: text(description.userAgent),
-      medias: list(description.tracks.map(sourceMedia)),
+      medias: list([...description.tracks.map(sourceMedia), ...talk]),
       receivers: list(tracks.map((track) => this.#receiver(track, consumers))),
       bytes_recv: count(producer.bytesReceived),
       reconnects: count(producer.reconnects),

@@ -1,6 +1,6 @@
 import type { Env } from '../core/contracts.ts';
-import { HearthcamError } from '../core/errors.ts';
-import { queryOf, sendJson, sendText } from './reply.ts';
+import { queryOf, sendEmpty, sendJson, sendText } from './reply.ts';
+import type { TalkApi } from './talk.ts';
 
 /**
  * Endpoints by which clients ask what could be found or used (compatibility.md 1.7). Nothing is searched for, so they
@@ -25,10 +25,10 @@ const NO_SOURCES: readonly string[] = [
 ];
 
 /**
- * Discovery that finds nothing, and talking to a camera, which is not offered: go2rtc's answers for these
+ * Discovery that finds nothing: go2rtc's answers for that; and `/api/ffmpeg`, which plays something to a camera
  * (compatibility.md 1.7).
  */
-export function mountDiscovery({ routes, hub }: Env): void {
+export function mountDiscovery({ routes, hub }: Env, talk: TalkApi): void {
   for (const path of NO_SOURCES) {
     routes.route({
       methods: ['GET', 'HEAD'],
@@ -50,21 +50,14 @@ export function mountDiscovery({ routes, hub }: Env): void {
     handler: (request, reply) =>
       queryOf(request).has('id') ? sendText(reply, 404, 'server not found') : sendJson(reply, null),
   });
-  // Playing a file or a spoken text to a camera: refused as for a camera without a talk track.
   routes.route({
     methods: ['POST'],
     path: '/api/ffmpeg',
     right: 'talk',
-    handler: (request) => {
+    handler: async (request, reply, peer) => {
       const query = queryOf(request);
-      hub.require(query.get('dst') ?? '');
-      if (!['file', 'live', 'text'].some((key) => (query.get(key) ?? '') !== '')) {
-        throw new HearthcamError('talk.nothing', 'one of file, live and text is needed', { status: 400 });
-      }
-      throw new HearthcamError('streams.talk', "can't find consumer", {
-        status: 500,
-        hint: 'the camera has no talk track',
-      });
+      await talk.playMedia(hub.require(query.get('dst') ?? ''), query, request, peer);
+      return sendEmpty(reply);
     },
   });
   routes.route({

@@ -6,6 +6,7 @@ import { mountPreload } from './preload.ts';
 import { mountQualities } from './qualities.ts';
 import type { ApiServices } from './services.ts';
 import { StreamsApi } from './streams.ts';
+import { TalkApi } from './talk.ts';
 
 /** go2rtc's application endpoints (compatibility.md 1.1–1.3, and 1.7 as far as nothing is found). */
 export function createApi(services: ApiServices): OutputModule {
@@ -14,9 +15,10 @@ export function createApi(services: ApiServices): OutputModule {
     start(env: Env): void {
       const describer = new StreamDescriber(services.show);
       mountApplication(env, services);
-      new StreamsApi(env, services, describer).mount();
+      const talk = new TalkApi(env);
+      new StreamsApi(env, services, describer, talk).mount();
       mountPreload(env, services, describer);
-      mountDiscovery(env);
+      mountDiscovery(env, talk);
       mountQualities(env);
     },
   };

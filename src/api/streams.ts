@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Env } from '../core/contracts.ts';
+import type { Env, Peer } from '../core/contracts.ts';
 import { describeError, HearthcamError } from '../core/errors.ts';
 import { allowedOverHttp, refuseProgram } from '../core/source-policy.ts';
 import type { Stream } from '../core/stream.ts';
@@ -8,20 +8,25 @@ import type { StreamDescriber, StreamJson } from './describe.ts';
 import { streamsDot } from './dot.ts';
 import { queryOf, sendEmpty, sendJson } from './reply.ts';
 import type { ApiServices } from './services.ts';
+import type { TalkApi } from './talk.ts';
 
 const MAX_NAME_LENGTH = 200;
 const MAX_SOURCES = 20;
+/** Clients wait 10 s for the whole answer (compatibility.md 5.3), and the camera may have to be connected before. */
+const TALK_ANSWER_MS = 3_000;
 
 /** `/api/streams` and `/api/streams.dot` (compatibility.md 1.2). No request waits for another one's camera. */
 export class StreamsApi {
   readonly #env: Env;
   readonly #services: ApiServices;
   readonly #describer: StreamDescriber;
+  readonly #talk: TalkApi;
   /** Sources with `{input}` as they were before the first PATCH filled it in. */
   readonly #templates = new Map<string, readonly string[]>();
 
-  constructor(env: Env, services: ApiServices, describer: StreamDescriber) {
+  constructor(env: Env, services: ApiServices, describer: StreamDescriber, talk: TalkApi) {
     this.#env = env;
+    this.#talk = talk;
     this.#services = services;
     this.#describer = describer;
   }
@@ -33,7 +38,7 @@ export class StreamsApi {
       methods: ['GET', 'HEAD'],
       path,
       right: 'view',
-      handler: (request, reply) => this.#get(request, reply),
+      handler: (request, reply, peer) => this.#get(request, reply, peer),
     });
     routes.route({
       methods: ['PUT'],
@@ -47,7 +52,12 @@ export class StreamsApi {
       right: 'configure',
       handler: (request, reply) => this.#patch(request, reply),
     });
-    routes.route({ methods: ['POST'], path, right: 'talk', handler: (request, reply) => this.#post(request, reply) });
+    routes.route({
+      methods: ['POST'],
+      path,
+      right: 'talk',
+      handler: (request, reply, peer) => this.#post(request, reply, peer),
+    });
     routes.route({
       methods: ['DELETE'],
       path,
@@ -69,13 +79,15 @@ export class StreamsApi {
     );
   }
 
-  #get(request: FastifyRequest, reply: FastifyReply): FastifyReply | Promise<FastifyReply> {
+  #get(request: FastifyRequest, reply: FastifyReply, peer: Peer): FastifyReply | Promise<FastifyReply> {
     const query = queryOf(request);
     const src = query.get('src');
     if (src === null || src === '') return sendJson(reply, this.#all());
     const stream = this.#env.hub.require(src);
     const probing = query.has('video') || query.has('audio') || query.has('microphone');
-    return probing ? this.#probe(stream, query, request, reply) : sendJson(reply, this.#describer.stream(stream), 2);
+    return probing
+      ? this.#probe(stream, query, request, reply, peer)
+      : sendJson(reply, this.#describer.stream(stream), 2);
   }
 
   /** Connects the camera for a moment, so that the answer says what it has. */
@@ -84,6 +96,7 @@ export class StreamsApi {
     query: URLSearchParams,
     request: FastifyRequest,
     reply: FastifyReply,
+    peer: Peer,
   ): Promise<FastifyReply> {
     const wants = wantsFromQuery(query);
     const gone = new AbortController();
@@ -101,7 +114,9 @@ export class StreamsApi {
         signal: gone.signal,
       });
       try {
-        const answer = this.#describer.stream(stream);
+        const talks = query.has('microphone') && this.#env.access.allows(peer, 'talk', stream.name);
+        if (talks) await this.#askForTalk(stream, gone.signal);
+        const answer = this.#describer.stream(stream, !query.has('microphone') || talks);
         if (!query.has('microphone')) return sendJson(reply, answer, 2);
         const consumers = (answer.consumers ?? []).map((one) =>
           one.id === consumer.id ? { ...one, medias: [...(one.medias ?? []), 'audio, recvonly, ANY'] } : one,
@@ -116,6 +131,16 @@ export class StreamsApi {
       throw new HearthcamError('streams.probe', this.#services.mask(`streams: ${reason}`), { status: 500 });
     } finally {
       request.raw.socket.off('close', onClose);
+    }
+  }
+
+  /** The connection that plays is not touched. A camera that takes its time is not waited for. */
+  async #askForTalk(stream: Stream, signal: AbortSignal): Promise<void> {
+    const late = AbortSignal.timeout(TALK_ANSWER_MS);
+    try {
+      await stream.talk.codecs(AbortSignal.any([signal, late]));
+    } catch (error) {
+      if (!late.aborted) throw error;
     }
   }
 
@@ -166,20 +191,18 @@ export class StreamsApi {
   }
 
   /** Talking to a camera, and sending a stream to another server. */
-  #post(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  async #post(request: FastifyRequest, reply: FastifyReply, peer: Peer): Promise<FastifyReply> {
     const query = queryOf(request);
     const { hub } = this.#env;
     const dst = query.get('dst') ?? '';
     const src = query.get('src') ?? '';
     refuseProgram(src);
     if (dst === '') throw new HearthcamError('streams.post', 'streams: POST needs dst', { status: 400 });
-    if (hub.get(dst) !== undefined) {
-      // Stopping what doesn't play is done.
+    const camera = hub.get(dst);
+    if (camera !== undefined) {
+      await this.#talk.play(camera, src, request, peer);
       if (src === '') return sendEmpty(reply);
-      throw new HearthcamError('streams.talk', "can't find consumer", {
-        status: 500,
-        hint: `"${dst}" has no talk track`,
-      });
+      return sendJson(reply, this.#describer.stream(camera), 2);
     }
     hub.require(src);
     throw new HearthcamError('streams.publish', 'streams: sending a stream to another server is not offered', {
