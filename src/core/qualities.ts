@@ -24,7 +24,10 @@ export interface Quality {
   readonly picture?: VideoTarget;
 }
 
-/** All pictures of the camera that a stream belongs to: its best one, what is made of that, then its smaller ones. */
+/**
+ * All pictures of the camera that a stream belongs to: its best one, what is made of that, then its smaller ones. What
+ * would be larger than the picture that it is made of is left out, as soon as that is known.
+ */
 export function qualitiesOf(
   env: { readonly hub: Hub; readonly cameras: Cameras; readonly renditions: Renditions },
   streamName: string,
@@ -35,7 +38,14 @@ export function qualitiesOf(
     const stream = env.hub.get(name);
     if (stream === undefined) return [];
     const own: Quality = { name: name === best ? 'main' : name.slice(best.length + 1) || name, stream };
-    const made = env.renditions.of(name).map(({ name: made, picture }) => ({ name: made, stream, picture }));
-    return [own, ...made];
+    const made = env.renditions.of(name).filter(({ picture }) => !isEnlarged(stream, picture));
+    return [own, ...made.map(({ name: made, picture }) => ({ name: made, stream, picture }))];
   });
+}
+
+/** Whether the picture would be larger than the one that the camera sends; false while that is not known. */
+export function isEnlarged(stream: Stream, picture: VideoTarget): boolean {
+  const format = stream.tracks.find((track) => track.kind === 'video')?.format;
+  if (format?.kind !== 'video' || format.width === 0 || format.height === 0) return false;
+  return (picture.width ?? 0) > format.width || (picture.height ?? 0) > format.height;
 }

@@ -282,7 +282,7 @@ test('a stream that nobody asks for any more is let go, and its address still wo
   await using scope = new Scope('test');
   const sessions = new HlsSessions(hub, app.log, scope, 200);
   const who = { formatName: 'hls/fmp4', protocol: 'http', remoteAddr: 'idle' };
-  const session = sessions.for(hub.require('porch_sub'), [ANY_VIDEO]);
+  const session = sessions.for({ stream: hub.require('porch_sub'), wants: [ANY_VIDEO] });
   const mine = () => [...hub.require('porch_sub').consumers].some((consumer) => consumer.remoteAddr === 'idle');
   const before = await session.open(who);
   assert.ok(mine());

@@ -1,9 +1,13 @@
 import type { ConsumerInfo } from '../../core/consumer.ts';
 import type { Env } from '../../core/contracts.ts';
+import { HearthcamError } from '../../core/errors.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
+import { isEnlarged, qualitiesOf } from '../../core/qualities.ts';
 import type { Stream } from '../../core/stream.ts';
+import type { VideoTarget } from '../../core/targets.ts';
 import type { Variant } from '../../wire/m3u8/playlist.ts';
 import { writeMasterPlaylist } from '../../wire/m3u8/write.ts';
+import { renditionFacts } from './estimate.ts';
 import type { VariantFacts } from './muxer.ts';
 import type { HlsSession, HlsSessions } from './sessions.ts';
 
@@ -14,8 +18,8 @@ const MARGIN = 1.2;
 const LEAST_BPS = 64_000;
 
 /**
- * The multivariant playlist of a stream: itself and the smaller streams of the same camera, so that a player can
- * choose by its bandwidth without anything being encoded for it.
+ * The multivariant playlist of a stream: itself, the renditions that would be made of it (nothing is made for the
+ * playlist), and the smaller streams of the same camera, so that a player can choose by its bandwidth.
  * @throws HearthcamError when the stream can't be reached or has nothing that fits
  */
 export async function masterPlaylist(
@@ -25,22 +29,64 @@ export async function masterPlaylist(
   wants: readonly MediaWant[],
   who: ConsumerInfo,
 ): Promise<string> {
-  const names = env.cameras.variants(stream.name);
-  const others = names
-    .slice(names.indexOf(stream.name) + 1)
-    .map((name) => env.hub.get(name))
-    .filter((other): other is Stream => other !== undefined && other !== stream)
-    .map((other) => sessions.for(other, wants));
-  const own = sessions.for(stream, wants);
+  const own = sessions.for({ stream, wants });
+  // Before the stream itself starts, so that it shares its time line with them.
+  const made = renditionsOf(env, stream, wants).map((picture) => sessions.for({ stream, wants, picture }));
+  const others = smallerOf(env, stream).map((other) => sessions.for({ stream: other, wants }));
   const unseen = others.filter((session) => session.facts === undefined);
   const waits = unseen.map((session) => sessions.warm(session, who));
-  await own.open(who);
+  const base = await openBest([own, ...made], who);
+  for (const { name, picture } of env.renditions.of(stream.name)) {
+    if (isEnlarged(stream, picture)) {
+      sessions.tellOnce(`rendition "${name}" of "${stream.name}" is not offered: it would be larger than the picture`);
+    }
+  }
   if (waits.length > 0) await Promise.race([Promise.all(waits), pause(FIRST_SIGHT_MS)]);
-  const variants = [own, ...others].flatMap((session) => {
-    const { facts } = session;
+  const variants = [own, ...made, ...others].flatMap((session) => {
+    const facts = session.picture === undefined ? session.facts : factsOf(session, session.picture, stream, base);
     return facts === undefined ? [] : [describe(session, facts)];
   });
   return writeMasterPlaylist({ kind: 'master', independentSegments: true, variants, renditions: [] });
+}
+
+/** The stream itself; a rendition of it where the viewer can't take what the camera sends. */
+async function openBest(candidates: readonly HlsSession[], who: ConsumerInfo): Promise<VariantFacts> {
+  let first: unknown;
+  for (const session of candidates) {
+    try {
+      return (await session.open(who)).facts();
+    } catch (error) {
+      first ??= error;
+      if (!(error instanceof HearthcamError) || !/^(stream|hls)\.codecs$/.test(error.code)) break;
+    }
+  }
+  throw first;
+}
+
+function factsOf(
+  session: HlsSession,
+  picture: VideoTarget,
+  stream: Stream,
+  base: VariantFacts,
+): VariantFacts | undefined {
+  return isEnlarged(stream, picture) ? undefined : renditionFacts(picture, base, session.facts);
+}
+
+/** Pictures that are made of the stream in a codec that the viewer takes. */
+function renditionsOf(env: Env, stream: Stream, wants: readonly MediaWant[]): readonly VideoTarget[] {
+  const takes = (picture: VideoTarget): boolean =>
+    wants.some(({ kind, codecs }) => kind === 'video' && (codecs === 'any' || codecs.includes(picture.codec)));
+  return qualitiesOf(env, stream.name).flatMap((one) =>
+    one.stream === stream && one.picture !== undefined && takes(one.picture) ? [one.picture] : [],
+  );
+}
+
+function smallerOf(env: Env, stream: Stream): readonly Stream[] {
+  const names = env.cameras.variants(stream.name);
+  return names
+    .slice(names.indexOf(stream.name) + 1)
+    .map((name) => env.hub.get(name))
+    .filter((other): other is Stream => other !== undefined && other !== stream);
 }
 
 function describe(session: HlsSession, facts: VariantFacts): Variant {

@@ -5,6 +5,7 @@ import { HearthcamError } from '../../core/errors.ts';
 import { viewerOf } from '../../core/live-response.ts';
 import type { AudioCodec } from '../../core/media.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
+import { qualitiesOf } from '../../core/qualities.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
 import { wantsFromQuery } from '../../core/wants.ts';
@@ -18,6 +19,11 @@ const PLAYLIST = 'application/vnd.apple.mpegurl';
 /** Players that don't know parts need a complete segment, or they give up at once. */
 const WHOLE_SEGMENTS = /^(Lavf|VLC|LibVLC|GStreamer|mpv|Kodi|MPlayer)|libmpv|souphttpsrc/i;
 const WHOLE_SEGMENT_TIMEOUT_MS = 20_000;
+/**
+ * hls.js takes a playlist of parts alone for an error and asks again later. A player that changes over has pictures of
+ * the other variant to show meanwhile.
+ */
+const CHANGE_OVER_TIMEOUT_MS = 5_000;
 /** A request waits no longer than so many target durations (§6.2.5.2: three). */
 const BLOCK_TARGETS = 3;
 
@@ -102,8 +108,9 @@ async function servePlaylist(env: Env, sessions: HlsSessions, request: FastifyRe
   const sequence = readWhole(params, '_HLS_msn');
   const part = readWhole(params, '_HLS_part');
   if (sequence !== undefined) await blockUntil(session, muxer, sequence, part);
-  else if (WHOLE_SEGMENTS.test(request.headers['user-agent'] ?? '')) {
-    await muxer.wait(() => muxer.window.segments[0]?.closed === true, WHOLE_SEGMENT_TIMEOUT_MS);
+  else {
+    const waitMs = wholeSegmentWaitMs(session, request.headers['user-agent'] ?? '');
+    if (waitMs > 0) await muxer.wait(() => muxer.window.segments[0]?.closed === true, waitMs);
   }
   session.touch();
   const skip = params.get('_HLS_skip');
@@ -112,6 +119,12 @@ async function servePlaylist(env: Env, sessions: HlsSessions, request: FastifyRe
     skip: skip === 'YES' || skip === 'v2',
     reports: reportsOf(env, sessions, session),
   });
+}
+
+/** How long a playlist of parts alone is held back. */
+function wholeSegmentWaitMs(session: HlsSession, userAgent: string): number {
+  if (WHOLE_SEGMENTS.test(userAgent)) return WHOLE_SEGMENT_TIMEOUT_MS;
+  return session.grouped ? CHANGE_OVER_TIMEOUT_MS : 0;
 }
 
 /**
@@ -138,14 +151,11 @@ async function blockUntil(
 
 /** Where the other variants of the camera stand, so that a player can change over without asking (§4.4.5.4). */
 function reportsOf(env: Env, sessions: HlsSessions, own: HlsSession): RenditionReport[] {
-  const names = env.cameras.variants(own.streamName);
-  if (names.length < 2) return [];
   const reports: RenditionReport[] = [];
-  for (const name of names) {
-    const stream = name === own.streamName ? undefined : env.hub.get(name);
-    const other = stream === undefined ? undefined : sessions.find(stream, own.wants);
+  for (const { stream, picture } of qualitiesOf(env, own.streamName)) {
+    const other = sessions.find({ stream, wants: own.wants, picture });
     const last = other?.muxer?.window.segments.findLast((segment) => segment.parts.length > 0);
-    if (other === undefined || last === undefined) continue;
+    if (other === undefined || other === own || last === undefined) continue;
     reports.push({
       uri: `playlist.m3u8?id=${other.id}`,
       lastSequence: last.sequence,

@@ -6,6 +6,7 @@ import { fragment, type Mp4Run, type Mp4Sample } from '../../wire/mp4/fragment.t
 import { adoptFormat, type Lane, toSample } from '../../wire/mp4/lane.ts';
 import { hlsCodec } from '../../wire/mp4/mime.ts';
 import { formatsDiffer, LiveTimeline } from '../../wire/mp4/timeline.ts';
+import { SegmentClock } from './segment-clock.ts';
 import { SegmentWindow, type WindowStart } from './window.ts';
 
 const MAX_PART_TICKS = VIDEO_CLOCK_HZ / 3;
@@ -27,6 +28,17 @@ export interface VariantFacts {
   readonly averageBps: number;
 }
 
+export interface MuxerStart extends WindowStart {
+  readonly initVersion: number;
+}
+
+/** What variants of one stream share. */
+export interface MuxerGroup {
+  readonly clock: SegmentClock;
+  /** It is the picture that the others are made of. */
+  readonly leads: boolean;
+}
+
 interface Waiter {
   ready(): boolean;
   settle(available: boolean): void;
@@ -38,7 +50,11 @@ interface Waiter {
  * something to show at once.
  */
 export class HlsMuxer implements Disposable {
-  readonly window: SegmentWindow;
+  window: SegmentWindow;
+  readonly #clock: SegmentClock;
+  readonly #leads: boolean;
+  readonly #stopLeading: () => void;
+  readonly #start: MuxerStart;
   readonly #timeline: LiveTimeline;
   readonly #tracks: Mp4Tracks;
   readonly #unsubscribe: () => void;
@@ -57,13 +73,17 @@ export class HlsMuxer implements Disposable {
   #sentTicks = 0;
 
   /** @param start where an earlier muxer of the same playlist ended; its clients are told of the break */
-  constructor(stream: Stream, tracks: readonly Track[], start: WindowStart & { readonly initVersion: number }) {
+  constructor(stream: Stream, tracks: readonly Track[], start: MuxerStart, group?: MuxerGroup) {
+    this.#start = start;
+    this.#clock = group?.clock ?? new SegmentClock();
+    this.#leads = group?.leads ?? true;
     this.window = new SegmentWindow(MAX_WINDOW_BYTES, start);
     this.#version = start.initVersion;
     this.#breaks = start.sequence > 0;
     this.#tracks = new Mp4Tracks(stream, tracks);
     this.#timeline = new LiveTimeline(this.#tracks.live);
     this.#waitForKey = this.#timeline.main.kind === 'video';
+    this.#stopLeading = this.#leads ? this.#clock.lead() : () => {};
     this.#unsubscribe = stream.subscribe((units) => this.#onUnits(units));
     const gop = stream.gop();
     this.#inits.set(this.#version, this.#timeline.init(0));
@@ -141,6 +161,7 @@ export class HlsMuxer implements Disposable {
     if (this.#ended) return;
     this.#ended = true;
     this.#unsubscribe();
+    this.#stopLeading();
     this.#tracks[Symbol.dispose]();
     for (const waiter of [...this.#waiters]) waiter.settle(false);
   }
@@ -161,6 +182,7 @@ export class HlsMuxer implements Disposable {
       ready = this.#early;
       this.#early = null;
       this.#timeline.learn(ready);
+      this.#join(ready);
     }
     for (const unit of ready) this.#push(unit);
   }
@@ -198,17 +220,48 @@ export class HlsMuxer implements Disposable {
     if (this.#part.durationTicks + stepTicks * 1.05 > this.#limitTicks(stepTicks)) this.#closePart();
   }
 
+  /** Goes on beside the other variants, where there are any. */
+  #join(units: readonly AccessUnit[]): void {
+    const { main, lanes } = this.#timeline;
+    const first = units.find((unit) => lanes.get(unit.trackId) === main && (main.kind === 'audio' || unit.key));
+    const joining = first === undefined ? null : this.#clock.join(first.wallMs, this.#leastMs());
+    if (first === undefined || joining === null) return;
+    this.#timeline.shift(joining.fileTicks - this.#timeline.fileTicks(main, first.pts));
+    const { sequence, part, discontinuities } = this.#start;
+    // What was given out already would come again under another number, as behind a break.
+    if (joining.sequence < sequence) return;
+    this.window = new SegmentWindow(MAX_WINDOW_BYTES, {
+      sequence: joining.sequence,
+      part,
+      discontinuities: Math.max(discontinuities, joining.discontinuities),
+    });
+    this.#breaks = false;
+  }
+
+  #leastMs(): number {
+    return (this.#timeline.main.kind === 'video' ? MIN_SEGMENT_TICKS : AUDIO_SEGMENT_TICKS) / 90;
+  }
+
   /** Begins a segment where one may begin. */
   #cut(unit: AccessUnit): void {
     const { open } = this.window;
-    const least = this.#timeline.main.kind === 'video' ? MIN_SEGMENT_TICKS : AUDIO_SEGMENT_TICKS;
-    if (open !== undefined && open.durationTicks + this.#part.durationTicks < least) return;
+    if (open !== undefined) {
+      const openMs = (open.durationTicks + this.#part.durationTicks) / 90;
+      if (openMs === 0) return;
+      if (!this.#clock.mayCut(unit.wallMs, open.wallMs, openMs, this.#leastMs(), this.#leads)) return;
+    }
     this.#closePart();
     if (open !== undefined && open.durationTicks > 0) {
       this.#peakBps = Math.max(this.#peakBps, (open.bytes * 8 * VIDEO_CLOCK_HZ) / open.durationTicks);
     }
-    this.window.begin(unit.wallMs, this.#breaks, this.#version);
+    const { sequence } = this.window.begin(unit.wallMs, this.#breaks, this.#version);
     this.#breaks = false;
+    this.#clock.began({
+      wallMs: unit.wallMs,
+      sequence,
+      fileTicks: this.#timeline.fileTicks(this.#timeline.main, unit.pts),
+      discontinuities: this.window.after().discontinuities,
+    });
     const oldest = this.window.segments[0]?.initVersion ?? this.#version;
     for (const version of this.#inits.keys()) if (version < oldest) this.#inits.delete(version);
   }

@@ -8,8 +8,9 @@ import { knownFormats } from '../../core/mp4-tracks.ts';
 import type { MediaWant } from '../../core/negotiate.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
-import { HlsMuxer, type VariantFacts } from './muxer.ts';
-import type { WindowStart } from './window.ts';
+import { targetKey, type VideoTarget } from '../../core/targets.ts';
+import { HlsMuxer, type MuxerGroup, type MuxerStart, type VariantFacts } from './muxer.ts';
+import { SegmentClock } from './segment-clock.ts';
 
 /** A muxer that nobody asked for anything for so long is stopped. */
 const IDLE_MS = 10_000;
@@ -23,6 +24,14 @@ interface Running {
   readonly muxer: HlsMuxer;
 }
 
+/** What a session carries. */
+export interface HlsContent {
+  readonly stream: Stream;
+  readonly wants: readonly MediaWant[];
+  /** It is made like this of what the camera sends. */
+  readonly picture?: VideoTarget | undefined;
+}
+
 /**
  * One rendition of a stream as HLS, with an unguessable id by which any number of clients may ask for it. The muxer
  * runs while they do.
@@ -31,22 +40,31 @@ export class HlsSession {
   readonly id = randomBytes(12).toString('base64url');
   readonly streamName: string;
   readonly wants: readonly MediaWant[];
+  readonly picture: VideoTarget | undefined;
   readonly #hub: Hub;
+  readonly #groupOf: () => MuxerGroup | undefined;
   #running: Running | undefined;
   #starting: Promise<Running> | undefined;
-  #next: WindowStart & { initVersion: number } = { sequence: 0, part: 0, discontinuities: 0, initVersion: 0 };
+  #next: MuxerStart = { sequence: 0, part: 0, discontinuities: 0, initVersion: 0 };
   #facts: VariantFacts | undefined;
   #usedMs = performance.now();
 
-  constructor(hub: Hub, stream: Stream, wants: readonly MediaWant[]) {
+  /** @param groupOf what it shares with other sessions of the stream by the time it starts */
+  constructor(hub: Hub, content: HlsContent, groupOf: () => MuxerGroup | undefined) {
     this.#hub = hub;
-    this.streamName = stream.name;
-    this.wants = wants;
+    this.#groupOf = groupOf;
+    this.streamName = content.stream.name;
+    this.wants = content.wants;
+    this.picture = content.picture;
   }
 
   /** What is known of the stream, also from earlier; undefined before it ran for the first time. */
   get facts(): VariantFacts | undefined {
     return this.#running?.muxer.facts() ?? this.#facts;
+  }
+  /** Whether there are variants that players change over to. */
+  get grouped(): boolean {
+    return this.#groupOf() !== undefined;
   }
   get muxer(): HlsMuxer | undefined {
     return this.#running?.muxer;
@@ -106,16 +124,18 @@ export class HlsSession {
   async #connect(who: ConsumerInfo): Promise<Running> {
     const stream = this.#hub.require(this.streamName);
     const signal = AbortSignal.timeout(2 * FIRST_PART_TIMEOUT_MS);
+    const { wants, picture } = this;
     const consumer = await openForHttp(stream, {
       ...who,
-      wants: this.wants,
+      wants,
       need: 'picture',
       signal,
       onEnd: () => this.stop(),
+      ...(picture === undefined ? {} : { picture }),
     });
     try {
       const tracks = await knownFormats(consumer.stream, consumer.tracks, signal);
-      this.#running = { consumer, muxer: new HlsMuxer(consumer.stream, tracks, this.#next) };
+      this.#running = { consumer, muxer: new HlsMuxer(consumer.stream, tracks, this.#next, this.#groupOf()) };
       return this.#running;
     } catch (error) {
       consumer.close();
@@ -131,6 +151,9 @@ export class HlsSessions {
   readonly #idleMs: number;
   readonly #byId = new Map<string, HlsSession>();
   readonly #byContent = new Map<string, HlsSession>();
+  /** By the content that renditions are made of. */
+  readonly #clocks = new Map<string, SegmentClock>();
+  readonly #told = new Set<string>();
 
   constructor(hub: Hub, log: Log, scope: Scope, idleMs = IDLE_MS) {
     this.#hub = hub;
@@ -149,14 +172,14 @@ export class HlsSessions {
     return session;
   }
 
-  find(stream: Stream, wants: readonly MediaWant[]): HlsSession | undefined {
-    return this.#byContent.get(contentKey(stream, wants));
+  find(content: HlsContent): HlsSession | undefined {
+    return this.#byContent.get(contentKey(content));
   }
 
   /** The one session that all clients share who want the same of a stream. */
-  for(stream: Stream, wants: readonly MediaWant[]): HlsSession {
-    const content = contentKey(stream, wants);
-    const known = this.#byContent.get(content);
+  for(content: HlsContent): HlsSession {
+    const key = contentKey(content);
+    const known = this.#byContent.get(key);
     if (known !== undefined) {
       known.touch();
       return known;
@@ -164,10 +187,23 @@ export class HlsSessions {
     if (this.#byId.size >= MAX_SESSIONS) {
       throw new HearthcamError('hls.busy', `${MAX_SESSIONS} HLS sessions are open already`, { status: 503 });
     }
-    const made = new HlsSession(this.#hub, stream, wants);
+    const source = sourceKey(content);
+    const leads = content.picture === undefined;
+    if (!leads && !this.#clocks.has(source)) this.#clocks.set(source, new SegmentClock());
+    const made = new HlsSession(this.#hub, content, () => {
+      const clock = this.#clocks.get(source);
+      return clock === undefined ? undefined : { clock, leads };
+    });
     this.#byId.set(made.id, made);
-    this.#byContent.set(content, made);
+    this.#byContent.set(key, made);
     return made;
+  }
+
+  /** Writes an info line, each one only once. */
+  tellOnce(text: string): void {
+    if (this.#told.has(text) || this.#told.size >= MAX_SESSIONS) return;
+    this.#told.add(text);
+    this.#log.info(text);
   }
 
   #sweep(): void {
@@ -183,6 +219,9 @@ export class HlsSessions {
         this.#byId.delete(session.id);
       }
     }
+    if (this.#clocks.size === 0) return;
+    const used = new Set([...this.#byContent.keys()].map((key) => key.slice(0, key.indexOf('\n'))));
+    for (const source of this.#clocks.keys()) if (!used.has(source)) this.#clocks.delete(source);
   }
 
   /** Starts a session without waiting for it, so that its facts are there soon. */
@@ -194,6 +233,12 @@ export class HlsSessions {
   }
 }
 
-function contentKey(stream: Stream, wants: readonly MediaWant[]): string {
+/** The key of what the session's picture is, or is made of. */
+function sourceKey({ stream, wants }: HlsContent): string {
   return JSON.stringify([stream.name, wants]);
+}
+
+function contentKey(content: HlsContent): string {
+  const { picture } = content;
+  return `${sourceKey(content)}\n${picture === undefined ? '' : targetKey(picture)}`;
 }

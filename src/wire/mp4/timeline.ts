@@ -54,6 +54,16 @@ export class LiveTimeline {
     return [...this.lanes.values()].map((lane) => lane.format);
   }
 
+  /** Moves everything by so much (90 kHz) on the time line of the file; before the first unit is placed. */
+  shift(ticks: number): void {
+    this.#offsetTicks += ticks;
+  }
+
+  /** Where a unit of the lane with that time lies in the file (90 kHz). */
+  fileTicks(lane: Lane, pts: number): number {
+    return Math.round((pts * VIDEO_CLOCK_HZ) / lane.clockHz) + this.#offsetTicks;
+  }
+
   /** Init segment for a viewer whose presentation time 0 is at `startTicks` (90 kHz). */
   init(startTicks: number, options?: InitOptions): Buffer {
     const tracks = [...this.lanes.values()].map((lane) => ({
