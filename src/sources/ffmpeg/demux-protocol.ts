@@ -42,6 +42,8 @@ export type FromDemuxer =
       readonly key: boolean;
       readonly data: Buffer;
     }
+  /** The next unit is not due yet: it does not hang. */
+  | { readonly type: 'waiting' }
   | { readonly type: 'end' }
   /** `open`: it can't be read at all; `media`: it holds nothing that can be shown; `broken`: it ended on the way. */
   | { readonly type: 'failed'; readonly fault: DemuxFault; readonly message: string }
@@ -50,7 +52,7 @@ export type FromDemuxer =
 
 export type DemuxFault = 'open' | 'media' | 'broken';
 const FAULTS: readonly DemuxFault[] = ['open', 'media', 'broken'];
-const TYPES = ['tracks', 'unit', 'end', 'failed', 'unavailable'] as const;
+const TYPES = ['tracks', 'unit', 'waiting', 'end', 'failed', 'unavailable'] as const;
 const CODECS: readonly Codec[] = [...VIDEO_CODECS, ...AUDIO_CODECS];
 const MAX_TRACKS = 2;
 const MAX_TICKS = Number.MAX_SAFE_INTEGER;
@@ -80,6 +82,7 @@ export function encodeFromDemuxer(message: FromDemuxer): { header: object; paylo
       const { data, ...header } = message;
       return { header, payload: data };
     }
+    case 'waiting':
     case 'end':
     case 'failed':
     case 'unavailable':
@@ -120,6 +123,7 @@ export function parseFromDemuxer({ header, payload }: IpcMessage): FromDemuxer {
         key: fields.flag('key'),
         data: payload,
       };
+    case 'waiting':
     case 'end':
       return { type };
     case 'failed':

@@ -8,8 +8,6 @@ import { type FromDemuxer, type OpenOrder, parseFromDemuxer } from './demux-prot
 import { isVideoCodec, makeUnitReader, type UnitReader } from './demuxed-units.ts';
 
 const DEFAULT_TIMEOUT_S = 5;
-/** A file may wait for pictures of its own (a slide an hour); the process is watched by its end. */
-const ALIVE_MS = 1_000;
 
 /** Files, and addresses that only FFmpeg reads: in a process of their own, so that none endangers the server. */
 export function demuxerSource(loop: boolean): SourceModule {
@@ -62,13 +60,9 @@ async function demux(order: OpenOrder, request: SourceRequest, sink: SourceSink)
   helper.send(order);
   const onAbort = (): void => over.resolve();
   signal.addEventListener('abort', onAbort, { once: true });
-  const timer = setInterval(() => {
-    if (order.paced && receiver.isOpen) sink.alive(0);
-  }, ALIVE_MS);
   try {
     await over.promise;
   } finally {
-    clearInterval(timer);
     signal.removeEventListener('abort', onAbort);
     await helper[Symbol.asyncDispose]();
   }
@@ -88,10 +82,6 @@ class Receiver {
     this.#sink = sink;
   }
 
-  get isOpen(): boolean {
-    return this.#readers.length > 0;
-  }
-
   /** @returns why it is over, or null when it goes on */
   take(message: FromDemuxer): HearthcamError | null {
     switch (message.type) {
@@ -106,6 +96,9 @@ class Receiver {
         this.#sink.flush();
         return null;
       }
+      case 'waiting':
+        this.#sink.alive(0);
+        return null;
       case 'end':
         return new HearthcamError('source.ended', this.#order.paced ? 'the file is over' : 'the sender ended it', {
           status: 502,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -163,6 +163,26 @@ describe('files', { timeout: 120_000, concurrency: 4 }, () => {
       const error = await running.done;
       assert.ok(error instanceof HearthcamError);
       assert.match(error.message, text);
+    });
+  }
+
+  for (const file of ['a.mp4', 'a.ts', 'old.avi', 'a.webm']) {
+    test(`damaged copies of ${file} are shown as far as they go, and end nothing else`, async () => {
+      const whole = await readFile(path(file));
+      const copies = Array.from({ length: 3 }, async (_, copy) => {
+        const bytes = Buffer.from(whole);
+        for (let index = 0; index < 40; index++) {
+          const at = 64 + ((index * 7919 + copy * 104_729) % (bytes.length - 64));
+          bytes[at] = (bytes[at] ?? 0) ^ (1 << ((index + copy) % 8));
+        }
+        const name = `damaged-${copy}-${file}`;
+        await writeFile(path(name), copy === 2 ? bytes.subarray(0, bytes.length / 2) : bytes);
+        await using running = runSource(module, `ffmpeg:${path(name)}`);
+        const error = await running.done;
+        assert.ok(error instanceof HearthcamError, String(error));
+        assert.ok(!error.message.includes('helper'), error.message);
+      });
+      await Promise.all(copies);
     });
   }
 

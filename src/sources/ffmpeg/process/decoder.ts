@@ -4,6 +4,9 @@ import { avGetCodecName, Codec, CodecContext, FFmpegError, Frame, type Packet, t
 /** A damaged header can announce any size; without a limit the memory for it would be asked for. */
 const MAX_PIXELS = 8192 * 8192;
 
+/** Frames of one packet that can't be decoded. */
+const MAX_DAMAGED = 100;
+
 /** Decodes one track of a file from its beginning to its end. */
 export class Decoder implements Disposable {
   readonly #context = new CodecContext();
@@ -29,11 +32,14 @@ export class Decoder implements Disposable {
   /** Gives each frame with its time in seconds, for the call alone. Damaged packets are passed over. @param packet null: the end */
   decode(packet: Packet | null, take: (frame: Frame, seconds: number) => void): void {
     if (this.#context.sendPacketSync(packet) < 0) return;
-    for (;;) {
+    for (let damaged = 0; damaged < MAX_DAMAGED; ) {
       const got = this.#context.receiveFrameSync(this.#frame);
       if (got === AVERROR_EAGAIN || got === AVERROR_EOF) return;
       // The rest of the packet may be in order.
-      if (got < 0) continue;
+      if (got < 0) {
+        damaged++;
+        continue;
+      }
       const { bestEffortTimestamp, duration, nbSamples, sampleRate } = this.#frame;
       const seconds = bestEffortTimestamp === AV_NOPTS_VALUE ? this.#nextS : Number(bestEffortTimestamp) * this.#unitS;
       const lastsS = nbSamples > 0 && sampleRate > 0 ? nbSamples / sampleRate : Number(duration) * this.#unitS;

@@ -10,7 +10,14 @@ const link = openServerLink((message) => {
   void start(parseOpen(message));
 });
 
+/** A server that takes nothing more has no use for what is read. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+
 function send(message: FromDemuxer): void {
+  if (link.waitingBytes() > MAX_WAITING_BYTES) {
+    process.stderr.write('the server does not take what is read\n');
+    process.exit(1);
+  }
   const { header, payload } = encodeFromDemuxer(message);
   link.send(header, payload);
 }

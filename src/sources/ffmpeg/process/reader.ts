@@ -59,7 +59,7 @@ export async function readInput(order: OpenOrder, send: (message: FromDemuxer) =
 class Rounds {
   readonly #order: OpenOrder;
   readonly #send: (message: FromDemuxer) => void;
-  readonly #pace = new Pace();
+  readonly #pace: Pace;
   #lanes: readonly Lane[] = [];
   /** Where the round begins on the time line. */
   #beginS = LEAD_S;
@@ -67,6 +67,7 @@ class Rounds {
   constructor(order: OpenOrder, send: (message: FromDemuxer) => void) {
     this.#order = order;
     this.#send = send;
+    this.#pace = new Pace(() => send({ type: 'waiting' }));
   }
 
   async play(): Promise<void> {
