@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,10 +41,10 @@ async function failure(source: string, settings: Partial<ProgramSettings> = {}):
   }
 }
 
+/** One that has ended and only waits for somebody to take notice (Z) does not count. */
 function exists(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch {
     return false;
   }
@@ -168,13 +170,16 @@ describe('exec:', { timeout: 120_000 }, () => {
        const words = ['sh', '-c', 'echo $$ >> ${file}; sleep 1000 & echo $! >> ${file}; wait'];
        new Program({ kind: 'exec', words, env: { PATH: process.env['PATH'] ?? '' }, log: new MemoryLog(),
          streamName: 'cam', killSignal: 'SIGTERM', killTimeoutMs: 1000 });
+       process.stdout.write('started');
        setInterval(() => {}, 1000);`,
     );
     const server = spawn(process.execPath, [main], {
-      stdio: 'inherit',
+      stdio: ['ignore', 'pipe', 'inherit'],
       cwd: fileURLToPath(new URL('.', import.meta.url)),
     });
+    const started = once(server.stdout, 'data');
     const both = await pids(file, 2);
+    await started;
     assert.ok(both.every(exists));
     server.kill('SIGKILL');
     await waitFor(() => !both.some(exists), { what: 'the end of both' });

@@ -7,7 +7,8 @@ const SCRIPT = 'read -r group && { read -r _ || kill -s KILL -- "-$group"; }';
 /**
  * Ends a process group when the server is gone without having ended it: killed by force, or out of memory. It is a
  * small shell that waits for the pipe from the server to close. Where there is no shell, a program that writes still
- * ends when it finds its pipe or connection closed; one that does not is left behind.
+ * ends when it finds its pipe or connection closed; one that does not is left behind. So is one that was being started
+ * in the very moment.
  */
 export class ProcessGuard {
   readonly #child: ChildProcess;

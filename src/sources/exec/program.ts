@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HearthcamError } from '../../core/errors.ts';
 import { type Log, LogLimiter } from '../../core/log.ts';
+import { groupEnds, signalGroup } from './group.ts';
 import { ProcessGuard } from './guard.ts';
 
 export interface ProgramOptions {
@@ -28,7 +29,6 @@ interface End {
 
 const MAX_LINE_CHARS = 500;
 const MAX_LINES_TOLD = 3;
-const POLL_MS = 20;
 /** How long the system may take to end what was ended by force. */
 const FORCED_MS = 1_000;
 const STDERR_MS = 200;
@@ -135,15 +135,12 @@ export class Program {
     this.#child.stdin?.destroy();
     // Nobody reads any more: a program that is writing must not wait for that before it hears the signal.
     this.#child.stdout?.destroy();
-    signalGroup(pid, this.#options.killSignal);
-    const deadlineMs = performance.now() + this.#options.killTimeoutMs;
-    while (groupExists(pid) && performance.now() < deadlineMs) await sleep(POLL_MS);
-    if (groupExists(pid)) {
-      const { log, streamName, killSignal } = this.#options;
+    const { log, streamName, killSignal, killTimeoutMs } = this.#options;
+    signalGroup(pid, killSignal);
+    if (!(await groupEnds(pid, killTimeoutMs))) {
       log.debug(`camera "${streamName}": ${this.label} does not end by ${killSignal}: ended by force`);
       signalGroup(pid, 'SIGKILL');
-      const forcedMs = performance.now() + FORCED_MS;
-      while (groupExists(pid) && performance.now() < forcedMs) await sleep(POLL_MS);
+      await groupEnds(pid, FORCED_MS);
     }
     this.#guard.release();
     // What it wrote last is still to be read; who has left the group may hold the pipe open.
@@ -191,22 +188,4 @@ function cannotStart(label: string, error: NodeJS.ErrnoException): HearthcamErro
         : 'is it a program that this user may run?',
     },
   );
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // It is gone.
-  }
-}
-
-function groupExists(pid: number): boolean {
-  try {
-    process.kill(-pid, 0);
-    return true;
-  } catch (error) {
-    // Without the permission it still exists: a program may have changed its user.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }
