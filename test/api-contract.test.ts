@@ -285,6 +285,22 @@ test('PUT makes a stream, writes it into the file with its comments, and the sam
   assert.equal(readFileSync(server.file, 'utf8'), written);
 });
 
+test('PUT of other sources keeps what the file says of the stream besides', async (t) => {
+  const text =
+    'streams:\n  front: {url: rtsp://192.0.2.9/1, transcode: never, renditions: [360p]} # porch\n  back:\n    transcode: auto\n    url: rtsp://192.0.2.8/1\n';
+  const server = await start(t, { text });
+  for (const name of ['front', 'back']) {
+    const path = `/api/streams?name=${name}&src=${encodeURIComponent('rtsp://192.0.2.11/x?a=1,2')}`;
+    assert.equal((await server.send('PUT', path)).status, 200);
+  }
+  assert.equal(
+    readFileSync(server.file, 'utf8'),
+    'streams:\n  front: {url: ["rtsp://192.0.2.11/x?a=1,2"], transcode: never, renditions: [360p]} # porch\n  back:\n    transcode: auto\n    url:\n      - rtsp://192.0.2.11/x?a=1,2\n',
+  );
+  const { json } = await server.get('/api/streams?src=front');
+  assert.equal(json.producers[0].url, 'rtsp://192.0.2.11/x?a=1,2');
+});
+
 test('PUT without a name takes the source for one; without a source it lists', async (t) => {
   const server = await start(t);
   await server.send('PUT', '/api/streams?src=rtsp://192.0.2.13/x');

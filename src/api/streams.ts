@@ -111,6 +111,8 @@ export class StreamsApi {
         remoteAddr: remoteAddress === undefined ? '' : `${remoteAddress}:${remotePort ?? 0}`,
         ...(userAgent === undefined ? {} : { userAgent }),
         wants: wants.length > 0 ? wants : ANY_WANTS,
+        // It asks what the camera has; nothing is made for that.
+        remake: false,
         signal: gone.signal,
       });
       try {
