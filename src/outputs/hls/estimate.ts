@@ -1,3 +1,4 @@
+import type { Size } from '../../core/bitrate.ts';
 import type { VideoTarget } from '../../core/targets.ts';
 import type { VariantFacts } from './muxer.ts';
 
@@ -8,14 +9,15 @@ const AUDIO_BPS = 64_000;
 
 /**
  * What a rendition will be, for a multivariant playlist that is written before it is made: from what it is to be, and
- * from what is known of the stream that it is made of. `known` is what it was when it ran last.
+ * from what is known of the stream that it is made of. `known` is what it was when it ran last, `size` what it will be.
  */
 export function renditionFacts(
   picture: VideoTarget,
+  size: Size,
   source: VariantFacts,
   known: VariantFacts | undefined,
 ): VariantFacts {
-  const { width, height } = known !== undefined && known.width > 0 ? known : sizeOf(picture, source);
+  const { width, height } = known !== undefined && known.width > 0 ? known : size;
   const frameRate = Math.min(picture.fps ?? Number.POSITIVE_INFINITY, source.frameRate ?? Number.POSITIVE_INFINITY);
   const sound = source.codecs.filter((codec) => !isVideo(codec));
   const soundBps = sound.length > 0 ? AUDIO_BPS : 0;
@@ -30,20 +32,6 @@ export function renditionFacts(
     peakBps: Math.max(pictureBps * PEAK_FACTOR + soundBps, known?.peakBps ?? 0),
     averageBps: pictureBps + soundBps,
   };
-}
-
-function sizeOf(picture: VideoTarget, source: VariantFacts): { width: number; height: number } {
-  const { width, height } = picture;
-  if (width !== undefined && height !== undefined) return { width: even(width), height: even(height) };
-  const aspect = source.height > 0 ? source.width / source.height : 16 / 9;
-  if (height !== undefined) return { width: even(height * aspect), height: even(height) };
-  if (width !== undefined) return { width: even(width), height: even(width / aspect) };
-  return { width: source.width, height: source.height };
-}
-
-/** 4:2:0 has one colour for two by two pixels. */
-function even(pixels: number): number {
-  return Math.max(2, 2 * Math.round(pixels / 2));
 }
 
 function isVideo(codec: string): boolean {

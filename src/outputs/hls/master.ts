@@ -1,3 +1,4 @@
+import { madeSize } from '../../core/bitrate.ts';
 import type { ConsumerInfo } from '../../core/consumer.ts';
 import type { Env } from '../../core/contracts.ts';
 import { HearthcamError } from '../../core/errors.ts';
@@ -69,7 +70,9 @@ function factsOf(
   stream: Stream,
   base: VariantFacts,
 ): VariantFacts | undefined {
-  return isEnlarged(stream, picture) ? undefined : renditionFacts(picture, base, session.facts);
+  return isEnlarged(stream, picture)
+    ? undefined
+    : renditionFacts(picture, madeSize(stream, picture), base, session.facts);
 }
 
 /** Pictures that are made of the stream in a codec that the viewer takes. */

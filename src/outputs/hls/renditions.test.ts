@@ -143,3 +143,34 @@ test('at the limit of encodes a further rendition is 503 with the reason, and th
 test('a rendition that nobody asks for any more is made no longer', async () => {
   await waitFor(() => made() === 0 && encoders() === 0, { timeoutMs: 40_000, what: 'the encoder to end' });
 });
+
+test('a viewer without H.265 gets the renditions of an H.265 camera, where nothing else is made', async () => {
+  const video = [
+    '-c:v',
+    'libx265',
+    '-preset',
+    'ultrafast',
+    '-x265-params',
+    'log-level=none:bframes=0',
+    '-tag:v',
+    'hvc1',
+  ];
+  const clip = await makeClip(testPicture({ size: '640x360', fps: 25, gop: 50, seconds: 4, video }));
+  await using other = await startTestApp({
+    streams: { yard: ['hevc:1'] },
+    renditions: { yard: [SMALL] },
+    sources: [clipSource('hevc', clip).module],
+    outputs: [hls],
+  });
+  const ask = async (query: string) => {
+    const response = await fetch(`${other.url}/api/stream.m3u8?src=yard${query}`);
+    const parsed = parsePlaylist(await response.text());
+    assert.ok(parsed.kind === 'master');
+    return parsed.variants.map(({ width, codecs }) => [width, codecs[0]?.slice(0, 4)]);
+  };
+  assert.deepEqual(await ask('&video=h264&audio=aac'), [[320, 'avc1']]);
+  assert.deepEqual(await ask(''), [
+    [640, 'hvc1'],
+    [320, 'avc1'],
+  ]);
+});
