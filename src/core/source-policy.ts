@@ -47,7 +47,6 @@ export function allowedOverHttp(
   if (!exists(input.url) && !exists(input.url.split('?')[0] ?? '')) throw unsupported();
 }
 
-/** The text without the `#raw=` values that are on the list. */
 /** Whether a source runs programs or scripts, or holds one that does (`ffmpeg:exec:…`). */
 export function namesProgram(source: string): boolean {
   for (let rest = source.trim(); ; ) {
@@ -63,6 +62,7 @@ export function refuseProgram(source: string): void {
   if (namesProgram(source)) throw insecure();
 }
 
+/** The text without the `#raw=` values that are on the list. */
 function withoutOrientation(spec: SourceSpec): string {
   if (spec.scheme !== 'ffmpeg') return spec.text;
   const [url = '', ...parts] = spec.text.split('#');
