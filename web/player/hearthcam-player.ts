@@ -3,7 +3,9 @@ import { ICONS } from './icons.ts';
 import { ServerAddress } from './logic/address.ts';
 import { parseMedia } from './logic/codecs.ts';
 import { MODE_NAMES, type Mode, parseModes } from './logic/modes.ts';
+import { AUTO } from './logic/qualities.ts';
 import type { Reason } from './logic/reasons.ts';
+import { noticeKey, noticeTemplate, qualityTemplate } from './quality-view.ts';
 import { Session } from './session.ts';
 import { styles } from './styles.ts';
 
@@ -37,6 +39,7 @@ export class HearthcamPlayer extends LitElement {
     sound: { type: Boolean },
     background: { type: Boolean },
     controls: { type: String },
+    quality: { type: String },
     iceServers: { attribute: false },
   };
 
@@ -57,6 +60,8 @@ export class HearthcamPlayer extends LitElement {
   declare background: boolean;
   /** `none` hides everything but the picture and messages. */
   declare controls: string;
+  /** Begin with this quality of the camera: a name or `auto`; '' for the one that was chosen last in this browser. */
+  declare quality: string;
   declare iceServers: readonly RTCIceServer[];
 
   #session: Session | null = null;
@@ -64,6 +69,8 @@ export class HearthcamPlayer extends LitElement {
   #hasPicture = false;
   #posterFailed = false;
   #badServer = '';
+  /** Notices that were taken note of. */
+  #dismissed = '';
   #onScreen = true;
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #awakeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -82,12 +89,21 @@ export class HearthcamPlayer extends LitElement {
     this.sound = false;
     this.background = false;
     this.controls = '';
+    this.quality = '';
     this.iceServers = [];
   }
 
   /** The mode whose picture is shown. */
   get playingMode(): Mode | null {
     return this.#session?.mode ?? null;
+  }
+  /** What was chosen: a quality's name, or `auto`. */
+  get chosenQuality(): string {
+    return this.#session?.quality ?? AUTO;
+  }
+  /** Changes the quality of what plays, and remembers it. */
+  async chooseQuality(name: string): Promise<void> {
+    await this.#session?.setQuality(name);
   }
   get latency(): number | null {
     return this.#session?.latencyS ?? null;
@@ -138,7 +154,7 @@ export class HearthcamPlayer extends LitElement {
     if (!this.hasAttribute('role')) this.setAttribute('role', 'group');
     this.setAttribute('aria-label', `Camera ${this.name || this.src}`);
     if (changed.has('fit')) this.style.setProperty('--hearthcam-fit', this.fit || null);
-    const restarts = ['src', 'server', 'mode', 'media', 'iceServers'];
+    const restarts = ['src', 'server', 'mode', 'media', 'quality', 'iceServers'];
     if (restarts.some((key) => changed.has(key))) this.#restart();
   }
 
@@ -161,6 +177,7 @@ export class HearthcamPlayer extends LitElement {
       modes: parseModes(this.mode),
       media: parseMedia(this.media),
       iceServers: this.iceServers,
+      quality: this.quality,
       onChange: () => this.requestUpdate(),
       onShow: (mode, previous) => this.#shown(mode, previous),
       onLatency: (seconds, mode) => this.#emit('latency', { seconds, mode }),
@@ -222,6 +239,7 @@ export class HearthcamPlayer extends LitElement {
     if (event.key === 'm') this.muted = !this.muted;
     else if (event.key === 'f') this.toggleFullscreen();
     else if (event.key === 'p') this.togglePictureInPicture();
+    else if (event.key === 'q') this.renderRoot.querySelector('hearthcam-quality-menu')?.toggle();
     else return;
     event.preventDefault();
     this.#wake();
@@ -321,6 +339,7 @@ export class HearthcamPlayer extends LitElement {
           ? html`<div class="notice" role="status">${text === '' ? 'Reconnecting' : `Standing picture: ${text}`}</div>`
           : this.#chipTemplate(phase)
       }
+      ${this.#noticeTemplate(phase)}
     `;
   }
 
@@ -336,6 +355,17 @@ export class HearthcamPlayer extends LitElement {
     return html`<button class="chip" aria-label="Turn sound on" @click=${() => {
       this.muted = false;
     }}><svg viewBox="0 0 24 24" aria-hidden="true">${ICONS.soundOff}</svg><span>Tap for sound</span></button>`;
+  }
+
+  /** Why sound or picture is missing. */
+  #noticeTemplate(phase: string): TemplateResult | typeof nothing {
+    const notices = (this.#session?.notices ?? []).filter((one) => one.kind !== 'audio' || !this.#hasSound());
+    const key = noticeKey(notices);
+    if (this.controls === 'none' || phase !== 'playing' || key === '' || key === this.#dismissed) return nothing;
+    return noticeTemplate(notices, () => {
+      this.#dismissed = key;
+      this.requestUpdate();
+    });
   }
 
   #hasSound(): boolean {
@@ -360,6 +390,7 @@ export class HearthcamPlayer extends LitElement {
         }</span
       >
       <span class="space"></span>
+      ${qualityTemplate(this.#session, this.picture)}
       ${
         this.#hasSound()
           ? html`<button

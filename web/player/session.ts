@@ -3,6 +3,7 @@ import type { MediaWish } from './logic/codecs.ts';
 import { type Action, Director, type Status } from './logic/director.ts';
 import { ModeMemory } from './logic/memory.ts';
 import type { Mode } from './logic/modes.ts';
+import { AUTO, type Notice, parseQualities, type Quality, QualityMemory } from './logic/qualities.ts';
 import type { Reason } from './logic/reasons.ts';
 import { Stage } from './stage.ts';
 import { HlsTransport, hlsSupported } from './transports/hls.ts';
@@ -22,6 +23,8 @@ export interface SessionOptions {
   readonly modes: readonly Mode[];
   readonly media: MediaWish;
   readonly iceServers: readonly RTCIceServer[];
+  /** What to begin with instead of what is remembered; '' for that. */
+  readonly quality: string;
   readonly onChange: (session: Session) => void;
   /** Another mode's picture is shown from now on; or the same mode's after a reconnect. */
   readonly onShow: (mode: Mode, previous: Mode | null) => void;
@@ -53,6 +56,13 @@ export class Session {
   readonly #director: Director;
   readonly #transports = new Map<number, Transport>();
   readonly #media = new Map<number, MediaInfo>();
+  readonly #notices = new Map<number, Notice[]>();
+  readonly #memory: QualityMemory;
+  #quality: string;
+  #qualities: readonly Quality[] = [];
+  #qualityNotice: Notice | null = null;
+  /** A change of the quality by a new connection: its number, and the quality before. */
+  #changing: { readonly id: number; readonly before: string } | null = null;
   #shown: { readonly id: number; readonly mode: Mode } | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
   #latencyAtMs = 0;
@@ -66,7 +76,10 @@ export class Session {
     this.#options = options;
     const supported = options.modes.filter((mode) => FACTORIES[mode].supported());
     this.#modes = supported.length > 0 ? supported : options.modes;
-    const memory = new ModeMemory(`${options.server.text}|${options.src}`, storage(), () => Date.now());
+    const key = `${options.server.text}|${options.src}`;
+    const memory = new ModeMemory(key, storage(), () => Date.now());
+    this.#memory = new QualityMemory(key, storage());
+    this.#quality = options.quality || this.#memory.get();
     this.#director = new Director(this.#modes, memory);
   }
 
@@ -83,6 +96,19 @@ export class Session {
   /** The camera has sound, but the mode that plays can't carry it (WebRTC has no AAC). */
   get soundElsewhere(): boolean {
     return this.#soundElsewhere && this.media?.hasAudio === false;
+  }
+  /** Name of the chosen quality, or `auto`. */
+  get quality(): string {
+    return this.#quality;
+  }
+  /** Of the camera; empty before `loadQualities`. */
+  get qualities(): readonly Quality[] {
+    return this.#qualities;
+  }
+  /** Why tracks of what plays are missing. */
+  get notices(): readonly Notice[] {
+    const own = this.#qualityNotice === null ? [] : [this.#qualityNotice];
+    return this.#shown === null ? own : [...own, ...(this.#notices.get(this.#shown.id) ?? [])];
   }
   get mode(): Mode | null {
     return this.#shown?.mode ?? null;
@@ -105,6 +131,7 @@ export class Session {
     for (const transport of this.#transports.values()) transport.stop();
     this.#transports.clear();
     this.#media.clear();
+    this.#notices.clear();
     this.#shown = null;
     this.stage.clear();
   }
@@ -131,6 +158,77 @@ export class Session {
     picture.muted = muted;
     if (picture.paused) this.#shownTransport()?.goLive();
     if (!muted && this.soundElsewhere) this.#changeForSound();
+  }
+
+  async loadQualities(): Promise<void> {
+    const { server, src } = this.#options;
+    const response = await fetch(server.http('api/qualities', { src }));
+    if (!response.ok) return;
+    this.#qualities = parseQualities(await response.text());
+    this.#options.onChange(this);
+  }
+
+  async #showQualities(mode: Mode): Promise<void> {
+    await this.loadQualities();
+    // The names of HLS levels are known only by the sizes of the qualities.
+    if (mode === 'hls' && this.#quality !== AUTO) await this.#shownTransport()?.setQuality?.(this.#quality);
+  }
+
+  /** Takes the quality from now on, in this browser also later. What can't be had is told, and all stays as it was. */
+  async setQuality(name: string): Promise<void> {
+    const before = this.#quality;
+    if (name === before) return;
+    this.#keepQuality(name);
+    const shown = this.#shown;
+    const transport = this.#shownTransport();
+    try {
+      const inPlace = this.status.phase === 'playing' && (await transport?.setQuality?.(name)) === true;
+      if (!inPlace && this.#quality === name) {
+        this.#do(this.#director.reopen(performance.now()));
+        this.#changing = { id: this.#newestId, before };
+      }
+    } catch (error) {
+      if (this.#quality === name) this.#keepQuality(before);
+      const text = error instanceof Error ? error.message : String(error);
+      this.#complain(shown?.mode ?? 'webrtc', name, { kind: 'server', text });
+    }
+    this.lookAgain();
+  }
+
+  /** What is known of the qualities may have changed: one that plays has a size. */
+  lookAgain(): void {
+    this.loadQualities().catch(() => {
+      // The list stays as it was; the picture itself says when the server is away.
+    });
+  }
+
+  #complain(mode: Mode, name: string, reason: Reason): void {
+    this.#qualityNotice = { kind: 'quality', reason: `“${name}” can’t be had: ${reason.text}`, hint: '' };
+    this.#options.onFailure(mode, { ...reason, text: this.#qualityNotice.reason });
+    this.#options.onChange(this);
+  }
+
+  #keepQuality(name: string): void {
+    this.#quality = name;
+    this.#qualityNotice = null;
+    this.#memory.set(name);
+    this.#options.onChange(this);
+  }
+
+  get #newestId(): number {
+    return Math.max(0, ...this.#transports.keys());
+  }
+
+  /** The connection for another quality failed, or the one that is remembered is not there any more. */
+  #qualityFailed(id: number, mode: Mode, reason: Reason): void {
+    if (this.#changing?.id === id) {
+      const name = this.#quality;
+      this.#keepQuality(this.#changing.before);
+      this.#changing = null;
+      this.#complain(mode, name, reason);
+    } else if (this.#quality !== AUTO && /has no quality/.test(reason.text)) {
+      this.#keepQuality(AUTO);
+    }
   }
 
   #changeForSound(): void {
@@ -194,21 +292,30 @@ export class Session {
       src,
       media,
       iceServers,
+      quality: this.#quality,
+      qualities: () => this.#qualities,
       events: {
         frame: () => this.#do(this.#director.frame(id, performance.now())),
         failed: (reason) => {
           transport.stop();
           this.#options.onFailure(mode, reason);
+          this.#qualityFailed(id, mode, reason);
           this.#do(this.#director.failed(id, reason, performance.now()));
         },
         media: (info) => {
           this.#media.set(id, info);
           if (this.#shown?.id === id) this.#options.onChange(this);
         },
+        notice: (notice) => {
+          this.#notices.set(id, [...(this.#notices.get(id) ?? []), notice]);
+          if (this.#shown?.id === id) this.#options.onChange(this);
+        },
       },
     });
     this.#transports.set(id, transport);
     this.stage.add(id, transport.element);
+    // Another quality plays.
+    transport.element.addEventListener('resize', () => this.#options.onChange(this));
     transport.start();
   }
 
@@ -216,6 +323,7 @@ export class Session {
     const previous = this.#shown;
     const old = this.stage.shown;
     this.#shown = { id, mode };
+    if (this.#changing?.id === id) this.#changing = null;
     this.#latencyS = null;
     this.#latencyAtMs = performance.now() - LATENCY_MS + 2 * TICK_MS;
     this.stage.show(id);
@@ -237,6 +345,9 @@ export class Session {
         // Then there is no sound button, as for a camera without sound.
       });
     }
+    this.#showQualities(mode).catch(() => {
+      // Then there is no choice to offer.
+    });
     this.#options.onShow(mode, previous?.mode ?? null);
     this.#options.onChange(this);
   }
@@ -247,6 +358,7 @@ export class Session {
     if (this.#shown?.id === id) return;
     this.#transports.delete(id);
     this.#media.delete(id);
+    this.#notices.delete(id);
   }
 }
 

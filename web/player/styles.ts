@@ -118,6 +118,30 @@ export const styles = css`
     background: var(--_accent);
     animation: pulse 1.6s ease-in-out infinite;
   }
+  .hint {
+    position: absolute;
+    z-index: 5;
+    top: 10px;
+    left: 10px;
+    display: flex;
+    gap: 6px;
+    max-width: min(30em, calc(100% - 80px));
+    padding: 7px 4px 7px 12px;
+    border-radius: 12px;
+    background: rgb(11 13 16 / 76%);
+    overflow-wrap: anywhere;
+    transition: opacity 0.25s;
+  }
+  .hint p {
+    margin: 0;
+  }
+  .hint span {
+    color: #d3d8de;
+  }
+  .hint button {
+    width: 26px;
+    height: 26px;
+  }
   .spinner {
     width: 30px;
     height: 30px;
@@ -248,6 +272,7 @@ export const styles = css`
     background: rgb(11 13 16 / 85%);
   }
   :host(:not(.awake)) .bar:not(:focus-within),
+  :host(:not(.awake)) .hint:not(:focus-within),
   :host(:not(.awake)) .chip:not(:focus-visible) {
     opacity: 0;
   }

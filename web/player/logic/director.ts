@@ -62,7 +62,7 @@ export interface Memory {
   worked(mode: Mode): void;
 }
 
-type Cause = 'start' | 'lost' | 'stall' | 'redial' | 'upgrade';
+type Cause = 'start' | 'lost' | 'stall' | 'redial' | 'upgrade' | 'change';
 
 interface Attempt {
   readonly id: number;
@@ -176,6 +176,20 @@ export class Director {
     if (this.#running && this.#shown !== null) {
       this.#dropCandidates((one) => one.cause === 'start' || one.cause === 'upgrade');
       this.#tryUpgrade(nowMs, true);
+    }
+    return this.#flush();
+  }
+
+  /** What plays is to be asked for in another way: a new connection of the same mode is made beside it. */
+  reopen(nowMs: number): Action[] {
+    if (!this.#running) return this.#flush();
+    this.#dropCandidates(() => true);
+    if (this.#shown === null || this.#lost || this.#stalled) {
+      this.#beginRound(this.#shown === null ? 'start' : 'lost', nowMs);
+    } else {
+      this.#cause = 'change';
+      this.#queue = [];
+      this.#open(this.#shown.mode, nowMs);
     }
     return this.#flush();
   }

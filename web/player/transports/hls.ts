@@ -1,5 +1,6 @@
 import type Hls from 'hls.js';
 import { watchFrames } from '../frames.ts';
+import { AUTO, levelOf } from '../logic/qualities.ts';
 import { type Reason, reasonFromHttp } from '../logic/reasons.ts';
 import { makeVideo, play, type Transport, type TransportOptions } from './transport.ts';
 
@@ -68,6 +69,16 @@ export class HlsTransport implements Transport {
     if (this.element.paused) play(this.element);
   }
 
+  async setQuality(name: string): Promise<boolean> {
+    if (this.#hls === null) throw new Error('the HLS player of this browser decides by itself');
+    const known = this.#options.qualities().find((one) => one.name === name);
+    const level = levelOf(this.#hls.levels, known);
+    if (level < 0 && name !== AUTO) throw new Error('HLS of this stream does not have it');
+    // -1: hls.js decides. What is in store plays on, so the picture does not stand still.
+    this.#hls.nextLevel = level;
+    return true;
+  }
+
   async latencyS(): Promise<number | null> {
     if (this.#hls !== null) return this.#hls.latency > 0 ? this.#hls.latency : null;
     // Apple: the date of the first picture in the list (EXT-X-PROGRAM-DATE-TIME, RFC 8216 §4.3.2.6).
@@ -118,6 +129,9 @@ export class HlsTransport implements Transport {
     hls.on(HlsJs.Events.MANIFEST_PARSED, (_event, data) => {
       const codecs = data.levels[0]?.attrs['CODECS'] ?? '';
       this.#options.events.media({ hasAudio: data.audio, codecs });
+      const wanted = this.#options.qualities().find((one) => one.name === this.#options.quality);
+      const level = levelOf(hls.levels, wanted);
+      if (level >= 0) hls.nextLevel = level;
       play(this.element);
     });
     hls.on(HlsJs.Events.BUFFER_CODECS, (_event, data) => {

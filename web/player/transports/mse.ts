@@ -2,6 +2,7 @@ import { watchFrames } from '../frames.ts';
 import { mimeHasAudio, offerCodecs } from '../logic/codecs.ts';
 import { FragmentClock } from '../logic/fragment-clock.ts';
 import { type LiveAdvice, LiveEdge, type Range, trimRange } from '../logic/live-edge.ts';
+import { parseNotice } from '../logic/qualities.ts';
 import { type Reason, reasonFromWs } from '../logic/reasons.ts';
 import { makeVideo, play, type Transport, type TransportOptions } from './transport.ts';
 
@@ -60,7 +61,7 @@ export class MseTransport implements Transport {
       this.#fail({ kind: 'unsupported', text: 'this browser has no Media Source Extensions' });
       return;
     }
-    const { server, src, media, events } = this.#options;
+    const { server, src, media, quality, events } = this.#options;
     this.#source = new Source();
     this.#objectUrl = URL.createObjectURL(this.#source);
     this.element.src = this.#objectUrl;
@@ -79,7 +80,7 @@ export class MseTransport implements Transport {
     });
 
     this.#dialedMs = performance.now();
-    const socket = new WebSocket(server.ws('api/ws', { src }));
+    const socket = new WebSocket(server.ws('api/ws', { src, quality }));
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
     let opened = false;
@@ -139,6 +140,8 @@ export class MseTransport implements Transport {
       return;
     }
     const message = parseMessage(data);
+    const notice = message?.type === 'notice' ? parseNotice(message.value) : null;
+    if (notice !== null) this.#options.events.notice(notice);
     if (message?.type === 'error') this.#fail(reasonFromWs(message.value));
     else if (message?.type === 'mse' && typeof message.value === 'string') {
       this.#queue.push(message.value);

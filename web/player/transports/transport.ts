@@ -1,5 +1,6 @@
 import type { ServerAddress } from '../logic/address.ts';
 import type { MediaWish } from '../logic/codecs.ts';
+import type { Notice, Quality } from '../logic/qualities.ts';
 import type { Reason } from '../logic/reasons.ts';
 
 export interface TransportEvents {
@@ -9,6 +10,8 @@ export interface TransportEvents {
   failed(reason: Reason): void;
   /** What came is known. */
   media(info: MediaInfo): void;
+  /** A track that was asked for doesn't come. */
+  notice(notice: Notice): void;
 }
 
 export interface MediaInfo {
@@ -22,6 +25,10 @@ export interface TransportOptions {
   readonly src: string;
   readonly media: MediaWish;
   readonly iceServers: readonly RTCIceServer[];
+  /** Name of the camera's quality, or `auto`. */
+  readonly quality: string;
+  /** Those that there are, as far as that is known by now. */
+  readonly qualities: () => readonly Quality[];
   readonly events: TransportEvents;
 }
 
@@ -36,6 +43,11 @@ export interface Transport {
   goLive(): void;
   /** Seconds from the camera's packet to the picture as far as can be seen from here; null while unknown. */
   latencyS(): Promise<number | null>;
+  /**
+   * Changes the quality of what plays; false when that takes a new connection.
+   * @throws Error with the server's reason when it refuses; what played goes on
+   */
+  setQuality?(name: string): Promise<boolean>;
 }
 
 /** A `<video>` that may start by itself: muted, inline. */

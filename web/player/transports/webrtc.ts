@@ -1,4 +1,5 @@
 import { watchFrames } from '../frames.ts';
+import { parseNotices } from '../logic/qualities.ts';
 import { type Reason, reasonFromHttp } from '../logic/reasons.ts';
 import { makeVideo, play, type Transport, type TransportOptions } from './transport.ts';
 
@@ -15,6 +16,8 @@ export class WebRtcTransport implements Transport {
   readonly #options: TransportOptions;
   readonly #abort = new AbortController();
   #pc: RTCPeerConnection | null = null;
+  /** Of this viewer at the server; '' where it can't be read (another origin's old server). */
+  #address = '';
   #unwatch: () => void = () => {};
   #over = false;
   #lastDelayS = 0;
@@ -65,13 +68,28 @@ export class WebRtcTransport implements Transport {
     return waitedS === null ? null : waitedS + rttS / 2;
   }
 
+  async setQuality(name: string): Promise<boolean> {
+    if (this.#address === '' || this.#over) return false;
+    const url = `${this.#address}&quality=${encodeURIComponent(name)}`;
+    const response = await fetch(url, { method: 'POST', signal: this.#abort.signal });
+    if (!response.ok) throw new Error(reasonFromHttp(response.status, await response.text()).text);
+    return true;
+  }
+
+  async #lookForNotices(): Promise<void> {
+    if (this.#address === '') return;
+    const response = await fetch(this.#address, { signal: this.#abort.signal });
+    if (!response.ok) return;
+    for (const notice of parseNotices(await response.json())) this.#options.events.notice(notice);
+  }
+
   #note(ageMs: number): void {
     if (ageMs < 0 || ageMs > 60_000) return;
     this.#ageMs = Number.isNaN(this.#ageMs) ? ageMs : this.#ageMs * 0.9 + ageMs * 0.1;
   }
 
   async #connect(): Promise<void> {
-    const { server, src, media, iceServers, events } = this.#options;
+    const { server, src, media, iceServers, quality, events } = this.#options;
     const pc = new RTCPeerConnection({ iceServers: [...iceServers], bundlePolicy: 'max-bundle' });
     this.#pc = pc;
     const picture = new MediaStream();
@@ -88,7 +106,7 @@ export class WebRtcTransport implements Transport {
       }
     });
     await pc.setLocalDescription(await pc.createOffer());
-    const answer = await this.#post(server.http('api/webrtc', { src }), pc.localDescription?.sdp ?? '');
+    const answer = await this.#post(server.http('api/webrtc', { src, quality }), pc.localDescription?.sdp ?? '');
     if (answer === null || this.#over) return;
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
     if (this.#over) return;
@@ -105,6 +123,9 @@ export class WebRtcTransport implements Transport {
     });
     this.element.srcObject = picture;
     play(this.element);
+    this.#lookForNotices().catch(() => {
+      // The picture is what matters; without a reason there is none.
+    });
   }
 
   async #post(url: string, sdp: string): Promise<string | null> {
@@ -121,6 +142,8 @@ export class WebRtcTransport implements Transport {
       return null;
     }
     const body = await response.text();
+    const location = response.headers.get('location');
+    if (location !== null) this.#address = new URL(location, response.url).href;
     if (response.ok) return body;
     this.#fail(reasonFromHttp(response.status, body));
     return null;
