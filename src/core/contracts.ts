@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodType } from 'zod';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
-import type { VideoFormat } from './media.ts';
+import type { AccessUnit, VideoFormat } from './media.ts';
 import type { Preloads } from './preload.ts';
 import type { Renditions } from './qualities.ts';
 import type { Scope } from './scope.ts';
@@ -87,10 +87,29 @@ export interface StillRequest {
   readonly quality?: number;
 }
 
+export interface AnimationRequest {
+  readonly form: 'webp' | 'gif';
+  readonly format: VideoFormat;
+  /** Of the one format, in the order of decoding, from a key frame on. */
+  readonly units: readonly Pick<AccessUnit, 'pts' | 'key' | 'data'>[];
+  /** Pictures before are not shown. */
+  readonly fromPts: number;
+  /** Pictures a second, at most. */
+  readonly fps: number;
+  /** Pixels before rotation, no more than the picture has; one alone keeps the aspect ratio. */
+  readonly width?: number;
+  readonly height?: number;
+  readonly rotate?: 0 | 90 | 180 | 270;
+  /** Of WebP, 1…100. */
+  readonly quality?: number;
+}
+
 /** Decodes pictures in the codec process. */
 export interface StillDecoder {
   /** A JPEG of the picture. Rejects after a few seconds at most; the process is replaced when it dies. */
   still(request: StillRequest): Promise<Buffer>;
+  /** A file that plays without end. Takes longer, so it is made apart from stills. Absent where none can be made. */
+  animation?(request: AnimationRequest): Promise<Buffer>;
 }
 
 /** Which streams belong to one camera (`cameras:` of the configuration). */

@@ -1,10 +1,10 @@
-import type { StillDecoder, StillRequest } from '../core/contracts.ts';
+import type { StillDecoder } from '../core/contracts.ts';
 import { describeError, HearthcamError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { HelperProcess } from '../core/process/helper.ts';
 import type { IpcMessage } from '../core/process/ipc.ts';
 import type { Scope } from '../core/scope.ts';
-import { encodeJob, type Job, parseAnswer, stillJob } from './protocol.ts';
+import { animationJob, encodeJob, type Job, parseAnswer, stillJob } from './protocol.ts';
 
 export interface CodecProcessOptions {
   readonly log: Log;
@@ -20,7 +20,7 @@ export interface CodecProcessOptions {
   readonly maxWaiting?: number;
 }
 
-export interface CodecProcess extends StillDecoder, AsyncDisposable {
+export interface CodecProcess extends Required<StillDecoder>, AsyncDisposable {
   /** Of the process that runs now, if any. */
   readonly pid: number | undefined;
 }
@@ -43,12 +43,27 @@ const MAX_TRIES = 2;
  * when it dies or hangs, ends it when it is not needed.
  */
 export function createCodecProcess(options: CodecProcessOptions): CodecProcess {
-  const made = new Supervisor(options);
-  options.scope.defer(() => made[Symbol.asyncDispose]());
-  return made;
+  const stills = new Supervisor(options);
+  // Nobody who wants a still waits for the seconds that an animation takes.
+  const animations = new Supervisor({ ...options, ...ANIMATION_LIMITS });
+  const close = async (): Promise<void> => {
+    await Promise.all([stills[Symbol.asyncDispose](), animations[Symbol.asyncDispose]()]);
+  };
+  options.scope.defer(close);
+  return {
+    get pid() {
+      return stills.pid;
+    },
+    still: (request) => stills.run(stillJob(request)),
+    animation: (request) => animations.run(animationJob(request)),
+    [Symbol.asyncDispose]: close,
+  };
 }
 
-class Supervisor implements CodecProcess {
+/** The largest takes some seconds on a small machine. */
+const ANIMATION_LIMITS = { idleMs: 10_000, jobTimeoutMs: 20_000, requestTimeoutMs: 40_000, maxWaiting: 4 } as const;
+
+class Supervisor implements AsyncDisposable {
   readonly #log: Log;
   readonly #idleMs: number;
   readonly #requestTimeoutMs: number;
@@ -75,10 +90,6 @@ class Supervisor implements CodecProcess {
     return this.#helper?.pid;
   }
 
-  still(request: StillRequest): Promise<Buffer> {
-    return this.#run(stillJob(request));
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -89,7 +100,7 @@ class Supervisor implements CodecProcess {
     await helper?.[Symbol.asyncDispose]();
   }
 
-  #run(job: Job): Promise<Buffer> {
+  run(job: Job): Promise<Buffer> {
     if (this.#closed) {
       return Promise.reject(new HearthcamError('codec.closed', 'the server is shutting down', { status: 503 }));
     }

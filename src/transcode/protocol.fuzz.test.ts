@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { WireError } from '../core/errors.ts';
-import { encodeJob, parseAnswer, parseJob, type StillJob } from './protocol.ts';
+import { makeVideoFormat } from '../wire/codecs/formats.ts';
+import { type AnimationJob, encodeJob, parseAnswer, parseJob, type StillJob } from './protocol.ts';
 
 const runs = Number(process.env['FUZZ_RUNS'] ?? 300);
 
@@ -23,6 +24,7 @@ test('a job arrives in the codec process as it was sent', () => {
       const { header, payload } = encodeJob(id, sent);
       const got = parseJob({ header: JSON.parse(JSON.stringify(header)), payload });
       assert.equal(got.id, id);
+      assert.ok(got.job.kind === 'still');
       assert.deepEqual(
         { ...got.job, config: Buffer.from(got.job.config), data: Buffer.from(got.job.data) },
         { ...sent, config: Buffer.from(sent.config), data: Buffer.from(sent.data) },
@@ -32,11 +34,47 @@ test('a job arrives in the codec process as it was sent', () => {
   );
 });
 
+const animation: fc.Arbitrary<AnimationJob> = fc.record({
+  kind: fc.constant('animation'),
+  form: fc.constantFrom('webp', 'gif'),
+  format: fc.constant(makeVideoFormat('vp8', 64, 48)),
+  units: fc
+    .array(
+      fc.record({
+        pts: fc.integer(),
+        key: fc.boolean(),
+        data: fc.uint8Array({ maxLength: 50 }).map((bytes) => Buffer.from(bytes)),
+      }),
+      { maxLength: 8 },
+    )
+    .map((units) => units.map((unit) => ({ ...unit }))),
+  fromPts: fc.integer(),
+  fps: fc.integer({ min: 1, max: 15 }),
+  width: fc.integer({ min: 0, max: 960 }),
+  height: fc.integer({ min: 0, max: 960 }),
+  rotate: fc.constantFrom(0, 90, 180, 270),
+  quality: fc.integer({ min: 1, max: 100 }),
+});
+
+test('an animation arrives in the codec process as it was sent', () => {
+  fc.assert(
+    fc.property(animation, (sent) => {
+      const { header, payload } = encodeJob(7, sent);
+      const { job: got } = parseJob({ header: JSON.parse(JSON.stringify(header)), payload });
+      assert.ok(got.kind === 'animation');
+      const units = got.units.map((unit) => ({ ...unit, data: Buffer.from(unit.data) }));
+      const { config } = got.format;
+      assert.deepEqual({ ...got, format: { ...got.format, config: Buffer.from(config) }, units }, sent);
+    }),
+    { numRuns: runs },
+  );
+});
+
 /** A proper header in which something is something else. */
 const broken = fc
   .tuple(
-    job,
-    fc.constantFrom('id', 'kind', 'codec', 'rotate', 'width', 'quality', 'configBytes', 'type'),
+    fc.oneof(job, animation),
+    fc.constantFrom('id', 'kind', 'codec', 'rotate', 'width', 'quality', 'configBytes', 'type', 'format', 'unitBytes'),
     fc.jsonValue(),
   )
   .map(([proper, key, value]) => ({ ...encodeJob(1, proper).header, [key]: value }));

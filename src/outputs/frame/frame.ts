@@ -6,6 +6,7 @@ import { viewerOf } from '../../core/live-response.ts';
 import { requestedStream } from '../../core/requested-stream.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Stream } from '../../core/stream.ts';
+import { mountAnimations } from './animation.ts';
 import { type FrameQuery, parseFrameQuery } from './query.ts';
 import { StillCache } from './still-cache.ts';
 
@@ -14,12 +15,13 @@ const KEY_FRAME_TIMEOUT_MS = 8_000;
 const MAX_CACHE_BYTES = 16 * 1024 * 1024;
 const SWEEP_MS = 5_000;
 
-/** `/api/frame.jpeg`: a still of any camera, from the key frame that the stream keeps for its viewers. */
+/** `/api/frame.jpeg`: a still of any camera, from the key frame that the stream keeps for its viewers; and animations. */
 export const frame: OutputModule = {
   name: 'frame',
   start(env: Env, _config: unknown, scope: Scope): void {
     const cache = new StillCache(MAX_CACHE_BYTES);
     scope.every(SWEEP_MS, () => cache.sweep(performance.now()));
+    mountAnimations(env, cache);
     env.routes.route({
       methods: ['GET', 'HEAD'],
       path: '/api/frame.jpeg',

@@ -82,6 +82,13 @@ export class DecodeStage implements Disposable {
     }
   }
 
+  /** Gives the pictures that were held back for their order: no unit follows before `restart`. */
+  finish(): void {
+    if (this.#decoder === undefined || this.#format === undefined) return;
+    this.#decoder.end();
+    this.#receive(this.#decoder, this.#format);
+  }
+
   /** The next unit has nothing to do with those before. Pictures that were held back are lost. */
   restart(): void {
     this.#close();

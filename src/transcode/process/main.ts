@@ -48,9 +48,11 @@ async function start(): Promise<void> {
   try {
     // Loaded late, so that a machine without these libraries gets an answer instead of a process that just ends.
     const { makeStill, quietLibraries } = await import('./still.ts');
+    const { makeAnimation } = await import('./animation.ts');
     const { Pipelines: Made } = await import('./pipelines.ts');
     quietLibraries();
-    work = { job: makeStill, pipelines: new Made((header, payload) => link.send(header, payload)) };
+    const job = (one: Job): Buffer => (one.kind === 'still' ? makeStill(one) : makeAnimation(one));
+    work = { job, pipelines: new Made((header, payload) => link.send(header, payload)) };
   } catch (error) {
     answer({ type: 'unavailable', message: describeError(error) });
     return;

@@ -1,11 +1,7 @@
-import {
-  AV_BUFFERSRC_FLAG_KEEP_REF,
-  AV_PIX_FMT_YUV420P,
-  AV_PIX_FMT_YUVJ420P,
-  AVCOL_RANGE_JPEG,
-} from 'node-av/constants';
-import { FFmpegError, Filter, type FilterContext, FilterGraph, Frame } from 'node-av/lib';
+import { AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P, AVCOL_RANGE_JPEG } from 'node-av/constants';
+import type { Frame } from 'node-av/lib';
 import type { VideoTarget } from '../../core/targets.ts';
+import { FilterChain, type FilterStep } from './filter-chain.ts';
 import type { PictureKind } from './video-codecs.ts';
 import type { PictureSize } from './video-target.ts';
 
@@ -23,9 +19,7 @@ export function shapeKey({ size, rotate, flip, fullRange }: PictureShape): strin
   return `${size.width}x${size.height} ${rotate} ${flip ?? ''} ${fullRange ? 'full' : ''}`;
 }
 
-type Step = readonly [filter: string, args: string];
-
-const TURNS: Readonly<Record<PictureShape['rotate'], readonly Step[]>> = {
+const TURNS: Readonly<Record<PictureShape['rotate'], readonly FilterStep[]>> = {
   0: [],
   90: [['transpose', 'clock']],
   180: [
@@ -40,37 +34,13 @@ const MANY_PIXELS = 1920 * 1088;
 
 /** Scales, then turns, then mirrors, and makes 4:2:0 with 8 bits of whatever comes. */
 export class PictureFilter implements Disposable {
-  readonly #graph: FilterGraph | null;
-  readonly #source: FilterContext | undefined;
-  readonly #sink: FilterContext | undefined;
-  readonly #frame = new Frame();
+  readonly #chain: FilterChain | null;
 
   /** @throws Error when FFmpeg here can't do it */
   constructor(source: PictureKind, shape: PictureShape) {
     const steps = stepsFor(source, shape);
-    if (steps.length === 0) {
-      this.#graph = null;
-      return;
-    }
-    this.#frame.alloc();
-    const graph = new FilterGraph();
-    this.#graph = graph;
-    graph.alloc();
-    graph.nbThreads = source.width * source.height > MANY_PIXELS ? 2 : 1;
-    const chain: Step[] = [['buffer', sourceArgs(source)], ...steps, ['buffersink', '']];
-    try {
-      const made = chain.map(([name, args], index) => makeFilter(graph, name, args, index));
-      for (const [index, filter] of made.entries()) {
-        const next = made[index + 1];
-        if (next !== undefined) FFmpegError.throwIfError(filter.link(0, next, 0), 'link filters');
-      }
-      FFmpegError.throwIfError(graph.configSync(), 'configure filters');
-      this.#source = made[0];
-      this.#sink = made.at(-1);
-    } catch (error) {
-      this[Symbol.dispose]();
-      throw error;
-    }
+    const threads = source.width * source.height > MANY_PIXELS ? 2 : 1;
+    this.#chain = steps.length === 0 ? null : new FilterChain(source, steps, threads);
   }
 
   /**
@@ -78,23 +48,17 @@ export class PictureFilter implements Disposable {
    * @throws Error when it can't be made
    */
   apply(picture: Frame): Frame {
-    if (this.#source === undefined || this.#sink === undefined) return picture;
-    this.#frame.unref();
-    // Keeps the picture's buffers, adds a reference: the same picture may go through other filters too.
-    FFmpegError.throwIfError(this.#source.buffersrcAddFrameSync(picture, AV_BUFFERSRC_FLAG_KEEP_REF), 'filter');
-    FFmpegError.throwIfError(this.#sink.buffersinkGetFrameSync(this.#frame), 'filter');
-    return this.#frame;
+    return this.#chain === null ? picture : this.#chain.apply(picture);
   }
 
   [Symbol.dispose](): void {
-    this.#frame.free();
-    this.#graph?.free();
+    this.#chain?.[Symbol.dispose]();
   }
 }
 
-function stepsFor(source: PictureKind, shape: PictureShape): Step[] {
+function stepsFor(source: PictureKind, shape: PictureShape): FilterStep[] {
   const { size, rotate, flip, fullRange } = shape;
-  const steps: Step[] = [];
+  const steps: FilterStep[] = [];
   const asIs = source.pixelFormat === AV_PIX_FMT_YUV420P || source.pixelFormat === AV_PIX_FMT_YUVJ420P;
   const isFull = source.range === AVCOL_RANGE_JPEG || source.pixelFormat === AV_PIX_FMT_YUVJ420P;
   const resized = size.width !== source.width || size.height !== source.height;
@@ -108,19 +72,4 @@ function stepsFor(source: PictureKind, shape: PictureShape): Step[] {
   steps.push(...TURNS[rotate]);
   if (flip !== undefined) steps.push([flip === 'horizontal' ? 'hflip' : 'vflip', '']);
   return steps;
-}
-
-function sourceArgs(source: PictureKind): string {
-  const { width, height, pixelFormat, range, space } = source;
-  return (
-    `video_size=${width}x${height}:pix_fmt=${pixelFormat}:time_base=1/90000:pixel_aspect=1/1` +
-    `:colorspace=${space}:range=${range}`
-  );
-}
-
-function makeFilter(graph: FilterGraph, name: string, args: string, index: number): FilterContext {
-  const filter = Filter.getByName(name);
-  const made = filter === null ? null : graph.createFilter(filter, `f${index}`, args === '' ? null : args);
-  if (made === null) throw new Error(`FFmpeg here can't make the filter ${name}=${args}`);
-  return made;
 }

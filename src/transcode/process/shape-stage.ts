@@ -136,7 +136,8 @@ export class ShapeStage implements Disposable {
   }
 }
 
-function kindOf(frame: Frame): PictureKind {
+/** What the encoder has to be told of a picture. */
+export function kindOf(frame: Frame): PictureKind {
   const { num, den } = frame.sampleAspectRatio;
   return {
     width: frame.width,
@@ -151,7 +152,7 @@ function kindOf(frame: Frame): PictureKind {
   };
 }
 
-function isOfKind(frame: Frame, kind: PictureKind): boolean {
+export function isOfKind(frame: Frame, kind: PictureKind): boolean {
   return (
     frame.width === kind.width &&
     frame.height === kind.height &&
