@@ -84,7 +84,14 @@ before(async () => {
   ]);
   browser = await launchBrowser();
   app = await startTestApp({
-    streams: { cam: ['main:cam'], cam_sub: ['sub:cam'], mixed: ['main:mixed'], mixed_sub: ['other:mixed'] },
+    streams: {
+      cam: ['main:cam'],
+      cam_sub: ['sub:cam'],
+      mixed: ['main:mixed'],
+      mixed_sub: ['other:mixed'],
+      made: ['main:made'],
+    },
+    renditions: { made: [{ name: '180p', picture: { kind: 'video', codec: 'h264', height: 180 } }] },
     cameras: { cam: ['cam', 'cam_sub'], mixed: ['mixed', 'mixed_sub'] },
     sources: [clipSource('main', main).module, clipSource('sub', sub).module, clipSource('other', other).module],
     outputs: [createWebrtcOutput({ adaptive: ADAPTIVE })],
@@ -202,7 +209,25 @@ describe('the quality of a WebRTC picture', { timeout: 180_000 }, () => {
     assert.equal((await post(`${path}&quality=tiny`)).status, 400);
     assert.deepEqual(await state(path), { quality: 'sub', auto: false, choices: ['main', 'sub'], notices: [] });
     assert.equal((await fetch(`${app.url}${path}`, { method: 'DELETE' })).status, 200);
-    await waitFor(async () => (await fetch(`${app.url}${path}`)).status === 404, { what: 'the viewer to be forgotten' });
+    await waitFor(async () => (await fetch(`${app.url}${path}`)).status === 404, {
+      what: 'the viewer to be forgotten',
+    });
+    await page.leave(viewer);
+    await page.page.close();
+  });
+
+  test('that is made by this server is made for as long as somebody has chosen it', async () => {
+    const page = await QualityPage.open();
+    const viewer = await page.socket('made', ['video'], 1);
+    await page.untilWidth(viewer, 640);
+    const made = () => app.app.hub.require('made').derived;
+    assert.equal(made().length, 0);
+    await page.say(viewer, 'quality', '180p');
+    await page.untilWidth(viewer, 320);
+    assert.equal(made().length, 1);
+    await page.say(viewer, 'quality', 'main');
+    await page.untilWidth(viewer, 640);
+    await waitFor(() => made().every((one) => one.consumers.size === 0), { what: 'the made picture to be released' });
     await page.leave(viewer);
     await page.page.close();
   });
