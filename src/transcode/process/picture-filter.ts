@@ -1,7 +1,8 @@
-import { AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P, AVCOL_RANGE_JPEG } from 'node-av/constants';
-import type { Frame } from 'node-av/lib';
+import { AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P, AVCOL_RANGE_JPEG } from 'node-av/constants';
+import type { Frame, HardwareFramesContext } from 'node-av/lib';
 import type { VideoTarget } from '../../core/targets.ts';
 import { FilterChain, type FilterStep } from './filter-chain.ts';
+import { deviceOf } from './hardware-kinds.ts';
 import type { PictureKind } from './video-codecs.ts';
 import type { PictureSize } from './video-target.ts';
 
@@ -32,15 +33,27 @@ const TURNS: Readonly<Record<PictureShape['rotate'], readonly FilterStep[]>> = {
 /** From here on two threads scale: the pictures alone are worth the waiting for one another. */
 const MANY_PIXELS = 1920 * 1088;
 
-/** Scales, then turns, then mirrors, and makes 4:2:0 with 8 bits of whatever comes. */
+/**
+ * Scales, then turns, then mirrors, and makes 4:2:0 with 8 bits of whatever comes. Pictures that lie in a device are scaled
+ * there, and stay there unless they are turned, mirrored or made into a JPEG.
+ */
 export class PictureFilter implements Disposable {
   readonly #chain: FilterChain | null;
 
-  /** @throws Error when FFmpeg here can't do it */
-  constructor(source: PictureKind, shape: PictureShape) {
-    const steps = stepsFor(source, shape);
+  /**
+   * @param frames the pool in a device that the pictures come from; null: they lie in memory
+   * @param scaleThere whether the device is to scale them
+   * @throws Error when FFmpeg here can't do it
+   */
+  constructor(
+    source: PictureKind,
+    shape: PictureShape,
+    frames: HardwareFramesContext | null = null,
+    scaleThere = true,
+  ) {
+    const steps = frames === null ? stepsFor(source, shape) : stepsFromDevice(source, shape, frames, scaleThere);
     const threads = source.width * source.height > MANY_PIXELS ? 2 : 1;
-    this.#chain = steps.length === 0 ? null : new FilterChain(source, steps, threads);
+    this.#chain = steps.length === 0 ? null : new FilterChain(source, steps, { threads, frames });
   }
 
   /**
@@ -54,6 +67,25 @@ export class PictureFilter implements Disposable {
   [Symbol.dispose](): void {
     this.#chain?.[Symbol.dispose]();
   }
+}
+
+function stepsFromDevice(
+  source: PictureKind,
+  shape: PictureShape,
+  frames: HardwareFramesContext,
+  scaleThere: boolean,
+): FilterStep[] {
+  const { size, rotate, flip, fullRange } = shape;
+  const device = deviceOf(source.pixelFormat);
+  const resized = size.width !== source.width || size.height !== source.height;
+  const steps: FilterStep[] = [];
+  const scaled = device !== undefined && scaleThere;
+  if (scaled && (resized || frames.swFormat !== AV_PIX_FMT_NV12)) steps.push(device.scale(size.width, size.height));
+  if (scaled && rotate === 0 && flip === undefined && !fullRange) return steps;
+  const downloaded = scaled ? AV_PIX_FMT_NV12 : frames.swFormat;
+  steps.push(['hwdownload', ''], ['format', `pix_fmts=${downloaded}`]);
+  const there = scaled ? size : { width: source.width, height: source.height };
+  return [...steps, ...stepsFor({ ...source, ...there, pixelFormat: downloaded }, shape)];
 }
 
 function stepsFor(source: PictureKind, shape: PictureShape): FilterStep[] {

@@ -1,4 +1,6 @@
 import type { Frame } from 'node-av/lib';
+import { describeError } from '../../core/errors.ts';
+import { deviceOf, poolOf } from './hardware-kinds.ts';
 import { PictureFilter, type PictureShape, shapeKey } from './picture-filter.ts';
 import type { PictureKind } from './video-codecs.ts';
 import type { VideoOutput } from './video-output.ts';
@@ -11,20 +13,29 @@ interface Group {
   filter: PictureFilter | undefined;
   /** What the filter gives; undefined until its first picture. */
   kind: PictureKind | undefined;
+  /** Whether pictures that lie in a device are scaled there. */
+  scaleThere: boolean;
 }
 
 /** Brings the pictures into each shape that is asked for, once, and only when an output wants the picture. */
 export class ShapeStage implements Disposable {
   readonly #onFault: (output: VideoOutput, error: unknown) => void;
+  readonly #onNote: (message: string) => void;
   readonly #outputs = new Set<VideoOutput>();
   #source: PictureKind | undefined;
   /** Of the last picture, where that was unlike those before. */
   #candidate: PictureKind | undefined;
   #groups = new Map<string, Group>();
+  /** The decoder's own: another one is another decoder, whose pictures lie in another pool of the device. */
+  #frame: Frame | undefined;
 
-  /** @param onFault the output can't be made; it has been taken out */
-  constructor(onFault: (output: VideoOutput, error: unknown) => void) {
+  /**
+   * @param onFault the output can't be made; it has been taken out
+   * @param onNote for the owner
+   */
+  constructor(onFault: (output: VideoOutput, error: unknown) => void, onNote: (message: string) => void = () => {}) {
     this.#onFault = onFault;
+    this.#onNote = onNote;
   }
 
   /** What the last picture was like. */
@@ -86,7 +97,9 @@ export class ShapeStage implements Disposable {
    * @returns false when the picture is to be left out, for it may be damaged: unlike all before, and the first to be so
    */
   #look(frame: Frame, sure: boolean): boolean {
-    if (this.#source !== undefined && isOfKind(frame, this.#source)) {
+    const samePool = frame === this.#frame || deviceOf(frame.format) === undefined;
+    this.#frame = frame;
+    if (samePool && this.#source !== undefined && isOfKind(frame, this.#source)) {
       this.#candidate = undefined;
       return true;
     }
@@ -114,14 +127,29 @@ export class ShapeStage implements Disposable {
     const shape = output.shape(source);
     const key = shapeKey(shape);
     const group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, { shape, outputs: [output], filter: undefined, kind: undefined });
-    else group.outputs.push(output);
+    if (group !== undefined) {
+      group.outputs.push(output);
+      return;
+    }
+    this.#groups.set(key, { shape, outputs: [output], filter: undefined, kind: undefined, scaleThere: true });
   }
 
   #shape(group: Group, frame: Frame): Frame {
     const source = this.#source ?? kindOf(frame);
-    group.filter ??= new PictureFilter(source, group.shape);
-    const shaped = group.filter.apply(frame);
+    let shaped: Frame;
+    try {
+      group.filter ??= new PictureFilter(source, group.shape, poolOf(frame), group.scaleThere);
+      shaped = group.filter.apply(frame);
+    } catch (error) {
+      if (deviceOf(frame.format) === undefined || !group.scaleThere) throw error;
+      // Not every device that decodes can scale.
+      this.#onNote(`scaling by hardware failed, software does it: ${describeError(error)}`);
+      group.filter?.[Symbol.dispose]();
+      group.filter = undefined;
+      group.kind = undefined;
+      group.scaleThere = false;
+      return this.#shape(group, frame);
+    }
     if (group.kind === undefined) {
       const { num, den } = source.aspect;
       const turned = group.shape.rotate === 90 || group.shape.rotate === 270;

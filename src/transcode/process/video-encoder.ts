@@ -46,7 +46,8 @@ export const softwareEncoder: EncoderMaker = {
   },
 };
 
-function allocate(name: string, kind: PictureKind, fps: number): { context: CodecContext; codec: Codec } {
+/** A context with all that encoders have in common, to be opened by `openEncoder`. @throws JobError */
+export function allocateEncoder(name: string, kind: PictureKind, fps: number): { context: CodecContext; codec: Codec } {
   // Checked border: node-av brands the names of codecs; whether there is one is looked at here.
   const codec = Codec.findEncoderByName(name as FFEncoderCodec);
   if (codec === null) throw new JobError('request', `FFmpeg here has no encoder ${name}`);
@@ -75,7 +76,12 @@ function frameRate(fps: number): { num: number; den: number } {
   return fps < 0.75 ? { num: 1, den: Math.max(1, Math.round(1 / fps)) } : { num: Math.round(fps), den: 1 };
 }
 
-function open(context: CodecContext, codec: Codec, options: Readonly<Record<string, string | number>>): CodecContext {
+/** @throws JobError, and frees the context, when an option isn't known or the encoder doesn't take the pictures */
+export function openEncoder(
+  context: CodecContext,
+  codec: Codec,
+  options: Readonly<Record<string, string | number>>,
+): CodecContext {
   for (const [name, value] of Object.entries(options)) {
     const set = context.setOption(name, value);
     if (set < 0) fail(context, `option ${name}=${value}`, set);
@@ -98,10 +104,10 @@ function limitRate(context: CodecContext, target: VideoTarget, kind: PictureKind
 }
 
 function openX264(target: VideoTarget, kind: PictureKind, fps: number): CodecContext {
-  const { context, codec } = allocate('libx264', kind, fps);
+  const { context, codec } = allocateEncoder('libx264', kind, fps);
   limitRate(context, target, kind, fps);
   context.threadCount = kind.width * kind.height > MANY_PIXELS ? Math.min(4, availableParallelism()) : 1;
-  return open(context, codec, {
+  return openEncoder(context, codec, {
     preset: 'superfast',
     tune: 'zerolatency',
     profile: 'high',
@@ -114,10 +120,10 @@ function openX264(target: VideoTarget, kind: PictureKind, fps: number): CodecCon
 }
 
 function openX265(target: VideoTarget, kind: PictureKind, fps: number): CodecContext {
-  const { context, codec } = allocate('libx265', kind, fps);
+  const { context, codec } = allocateEncoder('libx265', kind, fps);
   const kbps = maxKbps(target, kind, fps);
   const pools = kind.width * kind.height > MANY_PIXELS ? Math.min(4, availableParallelism()) : 'none';
-  return open(context, codec, {
+  return openEncoder(context, codec, {
     preset: 'ultrafast',
     tune: 'zerolatency',
     crf: H265_CRF - (target.bitrateKbps === undefined ? 0 : RATED_CRF_LESS),
@@ -163,7 +169,6 @@ export class NalEncoder implements VideoEncoder {
     if (result === AVERROR_EAGAIN) return null;
     FFmpegError.throwIfError(result, 'encode');
     const { data } = packet;
-    const madePts = this.#pts.shift() ?? pts;
     // The bytes are copied once, into the assembler's slab; SEI of encoders only says how they were set up.
     if (data !== null) {
       forEachAnnexBNal(data, (bytes, start, end) => {
@@ -172,7 +177,9 @@ export class NalEncoder implements VideoEncoder {
     }
     packet.unref();
     const unit = this.#assembler.take();
-    return unit === null ? null : { pts: madePts, key: unit.key, data: unit.data, format: unit.format };
+    // Parameter sets may come by themselves first (V4L2).
+    if (unit === null) return null;
+    return { pts: this.#pts.shift() ?? pts, key: unit.key, data: unit.data, format: unit.format };
   }
 
   [Symbol.dispose](): void {
@@ -188,7 +195,7 @@ class JpegEncoder implements VideoEncoder {
   readonly #format: VideoFormat;
 
   constructor(quality: number, kind: PictureKind) {
-    const { context, codec } = allocate('mjpeg', kind, 25);
+    const { context, codec } = allocateEncoder('mjpeg', kind, 25);
     this.#context = context;
     this.#lambda = Math.round(qscaleFor(quality) * FF_QP2LAMBDA);
     this.#format = makeVideoFormat('jpeg', kind.width, kind.height);
@@ -199,7 +206,7 @@ class JpegEncoder implements VideoEncoder {
     context.qMin = 1;
     context.globalQuality = this.#lambda;
     // RFC 2435 (JPEG over RTP) knows only the example tables of ITU-T T.81 Annex K, and two quantisation tables.
-    open(context, codec, { huffman: 'default', force_duplicated_matrix: 1 });
+    openEncoder(context, codec, { huffman: 'default', force_duplicated_matrix: 1 });
     this.#packet.alloc();
   }
 

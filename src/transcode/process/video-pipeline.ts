@@ -55,13 +55,16 @@ class VideoPipeline implements Pipeline {
     this.#interval = new PictureInterval(format);
     this.#intraOnly = format.codec === 'jpeg';
     this.#marks = new KeyMarks(this.#intraOnly);
+    // What concerns all outputs is said once.
+    const note = (message: string): void => {
+      const [first] = this.#outputs.keys();
+      if (first !== undefined) events.note(first, message);
+    };
     this.#decode = new DecodeStage(codecs, {
       picture: (frame, pts, key) => this.#onPicture(frame, pts, key),
-      note: (message) => {
-        for (const out of this.#outputs.keys()) events.note(out, message);
-      },
+      note,
     });
-    this.#shape = new ShapeStage((output, error) => this.#onFault(output, error));
+    this.#shape = new ShapeStage((output, error) => this.#onFault(output, error), note);
   }
 
   get damaged(): number {
