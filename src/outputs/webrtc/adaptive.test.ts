@@ -91,13 +91,13 @@ describe('the quality that the connection decides', () => {
     },
     {
       promise: 'goes to what an estimate has room for',
-      link: (second) => ({ loss: 0, estimateBps: second < 10 ? 6_000_000 : 2_000_000 }),
+      link: (second) => (second < 10 ? {} : { loss: 0.02, estimateBps: 2_000_000 }),
       seconds: 20,
       changes: ['12: 1'],
     },
     {
       promise: 'goes to the smallest when an estimate has room for none',
-      link: (second) => ({ loss: 0, estimateBps: second < 10 ? 6_000_000 : 200_000 }),
+      link: (second) => (second < 10 ? {} : { loss: 0.02, estimateBps: 200_000 }),
       seconds: 20,
       changes: ['12: 2'],
     },
@@ -115,11 +115,17 @@ describe('the quality that the connection decides', () => {
       changes: ['3: 2', '15: 1', '26: 0'],
     },
     {
-      promise: 'does not try a larger picture that an estimate leaves no room for',
-      link: () => ({ loss: 0, estimateBps: 310_000 }),
+      promise: 'stays when an estimate is low but everything arrives in time',
+      link: () => ({ loss: 0, estimateBps: 1_000_000 }),
+      seconds: 120,
+      changes: [],
+    },
+    {
+      promise: 'tries a larger picture rarely when an estimate leaves no room for it',
+      link: (_second, sentBps) => ({ loss: sentBps > SUB ? 0.3 : 0, estimateBps: 310_000 }),
       seconds: 300,
       options: { level: 2 },
-      changes: [],
+      changes: ['40: 1', '43: 2', '124: 1', '127: 2', '288: 1', '291: 2'],
     },
     {
       promise: 'stays when it is bad and there is nothing smaller',

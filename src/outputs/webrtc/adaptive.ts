@@ -44,13 +44,18 @@ const RTT_EXTRA_MS = 150;
 const RTT_CLEAN_EXTRA_MS = 75;
 /** How much of an estimate a picture may need: key frames come in bursts. */
 const ESTIMATE_SHARE = 0.85;
-/** Estimates below this share of what is sent are trouble: they swing by some percent when all is well. */
+/**
+ * Estimates below this share of what is sent are trouble, as they swing by some percent when all is well. Not while
+ * everything arrives in time: after an overload Chromium's estimate takes a minute to recover, and it does not know.
+ */
 const ESTIMATE_SHORT = 0.9;
 /**
  * Chromium's estimate goes no higher than 1.5 times what arrives (AIMD of its receive side), so a small picture never
  * shows room for a much larger one: an estimate of so many times what is sent means that the viewer sees no limit.
  */
 const ESTIMATE_OPEN = 1.2;
+/** Without such an estimate a larger picture is tried all the same, but only after so many times the clean time. */
+const NO_ROOM_FACTOR = 4;
 
 export type Verdict = { readonly level: number; readonly why: string } | null;
 
@@ -95,7 +100,7 @@ export class AdaptiveQuality {
     const settling = atMs - this.#changedMs < this.#timing.settleMs;
     this.#noteRtt(report.rttMs);
     this.#troubleMs = trouble === null || settling ? Number.NaN : orSince(this.#troubleMs, atMs);
-    this.#cleanMs = trouble !== null || !this.#isClean(report) ? Number.NaN : orSince(this.#cleanMs, atMs);
+    this.#cleanMs = !this.#isClean(report) ? Number.NaN : orSince(this.#cleanMs, atMs);
     if (atMs - this.#trialMs > this.#timing.trialMs) {
       this.#trialMs = Number.NaN;
       this.#waitMs.delete(this.#level);
@@ -123,13 +128,14 @@ export class AdaptiveQuality {
   }
 
   /** Null, or what is wrong in a few words. */
-  #trouble({ loss, resent, rttMs, estimateBps }: LinkReport, sentBps: number): string | null {
+  #trouble(report: LinkReport, sentBps: number): string | null {
+    const { loss, resent, rttMs, estimateBps } = report;
     if (loss > BAD_LOSS) return `${Math.round(loss * 100)} % of the packets are lost`;
     if (resent > BAD_RESENT) return `${Math.round(resent * 100)} % of the packets had to be sent again`;
     if (rttMs > this.#leastRttMs * RTT_FACTOR && rttMs > this.#leastRttMs + RTT_EXTRA_MS) {
       return `the round trip has grown to ${Math.round(rttMs)} ms`;
     }
-    if (estimateBps > 0 && estimateBps < sentBps * ESTIMATE_SHORT) {
+    if (estimateBps > 0 && estimateBps < sentBps * ESTIMATE_SHORT && !this.#isClean(report)) {
       return `it carries ${Math.round(estimateBps / 1000)} kb/s`;
     }
     return null;
@@ -163,10 +169,12 @@ export class AdaptiveQuality {
 
   #up({ atMs, estimateBps }: LinkReport, levelsBps: readonly number[]): Verdict {
     const level = this.#candidates(levelsBps.length, atMs).findLast((one) => one < this.#level);
-    if (level === undefined || !(atMs - this.#cleanMs >= this.#waitFor(level))) return null;
+    if (level === undefined) return null;
     const needed = (levelsBps[level] ?? 0) / ESTIMATE_SHARE;
     const room = estimateBps === 0 || (needed > 0 && estimateBps >= needed);
-    if (!room && estimateBps < (levelsBps[this.#level] ?? 0) * ESTIMATE_OPEN) return null;
+    const open = estimateBps >= (levelsBps[this.#level] ?? 0) * ESTIMATE_OPEN;
+    const waitMs = this.#waitFor(level) * (room || open ? 1 : NO_ROOM_FACTOR);
+    if (!(atMs - this.#cleanMs >= waitMs)) return null;
     this.#change(level, atMs);
     this.#trialMs = atMs;
     return { level, why: 'the connection is clean' };

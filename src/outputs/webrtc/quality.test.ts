@@ -232,7 +232,14 @@ describe('the quality of a WebRTC picture', { timeout: 180_000 }, () => {
     await page.page.close();
   });
 
-  test('follows the connection with quality=auto: down when packets get lost, and back when none are', async () => {
+  for (const [trouble, worsen] of [
+    ['packets get lost', (relay: UdpRelay) => Object.assign(relay, { loss: 0.2 })],
+    ['it carries less than the picture needs', (relay: UdpRelay) => Object.assign(relay, { bitsPerS: 1_000_000 })],
+  ] as const) {
+    test(`follows the connection with quality=auto: down when ${trouble}, and back afterwards`, () => follow(worsen));
+  }
+
+  async function follow(worsen: (relay: UdpRelay) => unknown): Promise<void> {
     await using relay: UdpRelay = await udpRelay(app.ports.webrtc);
     const page = await QualityPage.open();
     let location = '';
@@ -247,15 +254,15 @@ describe('the quality of a WebRTC picture', { timeout: 180_000 }, () => {
       what: 'an estimate (REMB) of the browser',
       timeoutMs: PATIENCE_MS,
     });
-    relay.loss = 0.2;
+    worsen(relay);
     await page.untilWidth(viewer, 320);
-    relay.loss = 0;
+    Object.assign(relay, { loss: 0, bitsPerS: 0 });
     await page.untilWidth(viewer, 640);
     const told = (await state(`/api/${location}`)) as { auto: boolean };
     assert.equal(told.auto, true);
     await page.leave(viewer);
     await page.page.close();
-  });
+  }
 });
 
 function post(path: string, body = ''): Promise<Response> {
