@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
-import { createApi } from '../src/api/module.ts';
 import type { AccessPolicy } from '../src/core/contracts.ts';
 import { decodeAlaw } from '../src/wire/g711/g711.ts';
 import { startTestApp, type TestApp } from '../testkit/app.ts';
 import { ffmpegBytes } from '../testkit/bitstreams.ts';
 import { describesTalk, type FakeCamera, playing, startFakeCamera } from '../testkit/fake-rtsp-camera.ts';
+import { plainApi } from '../testkit/plain-api.ts';
 import { waitFor } from '../testkit/wait.ts';
 
 // Playing something to a camera over HTTP, and what is told about cameras that can be spoken to (compatibility.md 1.2, 5.3).
@@ -14,26 +14,7 @@ import { waitFor } from '../testkit/wait.ts';
 const SINE = ['-f', 'lavfi', '-i', 'sine=frequency=500:duration=1'];
 
 async function start(cameras: Readonly<Record<string, string>>, access?: AccessPolicy): Promise<TestApp> {
-  const api = createApi({
-    settings: {
-      path: undefined,
-      readText: () => Promise.resolve(''),
-      setStream: () => Promise.resolve(),
-      deleteStream: () => Promise.resolve(),
-      setPreload: () => Promise.resolve(),
-      deletePreload: () => Promise.resolve(),
-      replaceText: () => Promise.resolve(),
-      mergePatch: () => Promise.resolve(),
-    },
-    ring: { text: () => '', clear: () => {} },
-    control: { restart: () => {}, exit: () => {} },
-    show: (text) => text,
-    mask: (text) => text,
-    version: '1.9.15',
-    ownVersion: '0',
-    rtsp: { listen: ':8554', default_query: 'video&audio', pkt_size: 0 },
-    schema: () => ({}),
-  });
+  const api = plainApi();
   return startTestApp({
     streams: Object.fromEntries(Object.entries(cameras).map(([name, url]) => [name, [url]])),
     outputs: [api],

@@ -55,17 +55,19 @@ def talk_pipeline(options):
 def pipeline(options):
     video, audio = options.get("video"), options.get("audio")
     parts, n = [], 0
+    # With a back channel, live sources run into the void before SETUP and end the media with an error.
+    live = "false" if options.get("talk") else "true"
     fps, gop, kbps = options["fps"], options["gopFrames"], options["kbps"]
     if video:
         source = (
-            "videotestsrc is-live=true pattern={pattern} ! "
+            "videotestsrc is-live={live} pattern={pattern} ! "
             "video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 ! "
-        ).format(**options)
+        ).format(live=live, **options)
         interval = -1 if options["inBandParameterSets"] else 0
         parts.append(source + VIDEO[video].format(n=n, gop=gop, kbps=kbps, bps=kbps * 1000, interval=interval, fps=fps))
         n += 1
     if audio:
-        source = "audiotestsrc is-live=true wave=sine freq=440 volume=0.3 ! audioconvert ! audioresample ! "
+        source = f"audiotestsrc is-live={live} wave=sine freq=440 volume=0.3 ! audioconvert ! audioresample ! "
         parts.append(source + AUDIO[audio].format(n=n, rate=options["audioRateHz"]))
     return "( " + " ".join(parts) + " )"
 

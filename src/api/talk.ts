@@ -1,9 +1,21 @@
 import type { FastifyRequest } from 'fastify';
+import { abortable } from '../core/abortable.ts';
 import type { Env, Peer } from '../core/contracts.ts';
 import { describeError, HearthcamError } from '../core/errors.ts';
-import { parseSourceSpec, type SourceModule, type SourceSpec } from '../core/source.ts';
+import {
+  parseSourceSpec,
+  type SourceModule,
+  type SourceSink,
+  type SourceSpec,
+  type SourceUnit,
+} from '../core/source.ts';
 import { allowedOverHttp } from '../core/source-policy.ts';
 import type { Stream } from '../core/stream.ts';
+
+/** What a source gave last is on its way through the codec process when it ends. */
+const LAST_SOUND_MS = 400;
+/** Units of a source that begins to play before the camera listens. */
+const MAX_HELD = 2_000;
 
 /** Playing streams and addresses to a camera (compatibility.md 1.2 `POST ?dst`, 1.7 `/api/ffmpeg`). */
 export class TalkApi {
@@ -40,8 +52,9 @@ export class TalkApi {
         voice.close().catch((error: unknown) => log.warn(`closing what was played: ${describeError(error)}`));
       };
       const over = Promise.withResolvers<void>();
+      const listening = Promise.withResolvers<void>();
       try {
-        if (spec !== null) await voice.publish(spec, playedOnce(hub.moduleFor(spec), over.resolve));
+        if (spec !== null) await voice.publish(spec, playedOnce(hub.moduleFor(spec), listening.promise, over.resolve));
         const { remoteAddress = '', remotePort = 0 } = request.raw.socket;
         const userAgent = request.headers['user-agent'];
         const playing = await stream.talk.open({
@@ -53,7 +66,8 @@ export class TalkApi {
           live: false,
           signal: leaving.signal,
         });
-        void over.promise.then(() => playing.close());
+        listening.resolve();
+        void over.promise.then(() => setTimeout(() => playing.close(), LAST_SOUND_MS).unref());
         void playing.gone.then(closeVoice);
       } catch (error) {
         closeVoice();
@@ -106,14 +120,41 @@ function withoutFfmpeg(spec: SourceSpec): SourceSpec {
   return inner.scheme === '' ? { ...inner, url: inner.url.split('?', 1)[0] ?? '' } : inner;
 }
 
-/** A source that tells when it has ended: it is played once, not connected again and again. */
-function playedOnce(module: SourceModule, onEnd: () => void): SourceModule {
+/**
+ * A source that is played once, not connected again and again, and from its beginning: what it gives before the camera
+ * listens is held back.
+ */
+function playedOnce(module: SourceModule, listening: Promise<void>, onEnd: () => void): SourceModule {
   return {
     name: module.name,
     schemes: [],
     async run(request, sink) {
+      const held: SourceUnit[] = [];
+      // Where the form shows only by the first unit, that can't wait.
+      let holding = false;
+      let heard = false;
+      const begun = listening.then(() => {
+        heard = true;
+        holding = false;
+        for (const unit of held.splice(0)) sink.unit(unit);
+        sink.flush();
+      });
+      const gate: SourceSink = {
+        describe: (description) => {
+          holding = !heard && description.tracks.every(({ format }) => format !== null);
+          return sink.describe(description);
+        },
+        unit: (unit) => {
+          if (holding && held.length < MAX_HELD) held.push(unit);
+          else sink.unit(unit);
+        },
+        flush: () => sink.flush(),
+        alive: (bytes) => sink.alive(bytes),
+        sync: (track, ticks, ntpMs) => sink.sync(track, ticks, ntpMs),
+      };
       try {
-        await module.run(request, sink);
+        await module.run(request, gate);
+        if (!request.signal.aborted) await abortable(begun, request.signal);
       } finally {
         onEnd();
       }

@@ -111,7 +111,7 @@ export interface TalkCodec {
 export interface TalkLine {
   /** In order; bursts are smoothed to real time, and what comes too much of is dropped. */
   push(unit: Pick<AccessUnit, 'format' | 'data'>): void;
-  /** Resolves when all that was pushed has been sent, after half a second at the latest. */
+  /** Resolves when all that was pushed has been sent; a little later at the latest, also if it can't be. */
   finish(): Promise<void>;
   /** Rejects when the way is lost; never resolves. */
   readonly ended: Promise<never>;
@@ -121,8 +121,12 @@ export interface TalkLine {
 export interface TalkCall extends AsyncDisposable {
   /** What the camera takes, in its own order; empty: it can't be spoken to. */
   readonly codecs: readonly TalkCodec[];
-  /** Once. @throws HearthcamError when the camera refuses */
-  start(codec: TalkCodec): Promise<TalkLine>;
+  /**
+   * Once.
+   * @param live somebody speaks now: what comes late is dropped; otherwise it is a recording, of which nothing is
+   * @throws HearthcamError when the camera refuses
+   */
+  start(codec: TalkCodec, live: boolean): Promise<TalkLine>;
 }
 
 /** Of a camera that takes no sound. */

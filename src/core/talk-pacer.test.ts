@@ -16,10 +16,11 @@ interface Sent {
   readonly atMs: number;
 }
 
-function start(codec: TalkCodec, frameBytes?: number): { pacer: TalkPacer; sent: Sent[] } & Disposable {
+function start(codec: TalkCodec, frameBytes?: number, live = true): { pacer: TalkPacer; sent: Sent[] } & Disposable {
   const sent: Sent[] = [];
   const pacer = new TalkPacer({
     codec,
+    live,
     ...(frameBytes === undefined ? {} : { frameBytes }),
     send: (frame) => sent.push({ ...frame, atMs: performance.now() }),
   });
@@ -56,6 +57,16 @@ describe('what is spoken to a camera', () => {
     assert.ok(run.pacer.waitingMs <= 200, `${run.pacer.waitingMs} ms wait`);
     assert.ok(run.pacer.dropped > 30);
     await waitFor(() => run.sent.some(({ data }) => data[0] === 49), { what: 'the newest' });
+  });
+
+  test('nothing of a recording is left out, however early it comes', async () => {
+    using run = start(PCMA, undefined, false);
+    for (let i = 0; i < 25; i++) run.pacer.push({ data: Buffer.alloc(160, 0x20 + i) });
+    await run.pacer.finish();
+    assert.deepEqual(
+      run.sent.slice(0, 25).map(({ data }) => data[0]),
+      Array.from({ length: 25 }, (_, index) => 0x20 + index),
+    );
   });
 
   test('packets longer than those that come are filled across them', async () => {

@@ -6,6 +6,8 @@ export interface TalkPacerOptions {
   readonly codec: TalkCodec;
   /** Bytes of a packet, for codecs that have no packets of their own (G.711, G.722, L16); default: 20 ms. */
   readonly frameBytes?: number;
+  /** False: a recording, of which nothing is left out however early it comes, within reason. */
+  readonly live?: boolean;
   /** One packet's worth. `ticks` of the codec's clock, without gaps; `first`: silence came before. */
   readonly send: (frame: { readonly data: Buffer; readonly ticks: number; readonly first: boolean }) => void;
 }
@@ -16,6 +18,8 @@ const CUSHION_MS = 40;
 const MAX_WAITING_MS = 200;
 /** What is left of it then. */
 const KEPT_MS = 80;
+/** Of a recording. */
+const MAX_RECORDING_MS = 30_000;
 const FINISH_MS = 500;
 /** A timer that comes later than this has been held up: time goes on from there. */
 const MAX_LATE_MS = 200;
@@ -83,7 +87,9 @@ export class TalkPacer {
       const ticks = packetTicks(this.#options.codec, unit.data);
       if (ticks > 0) this.#add(unit.data, ticks);
     } else this.#cut(unit.data, this.#sampleBytes);
-    if (this.waitingMs > MAX_WAITING_MS) while (this.waitingMs > KEPT_MS && this.#waiting.length > 1) this.#drop();
+    const { live = true } = this.#options;
+    const [maxMs, keptMs] = live ? [MAX_WAITING_MS, KEPT_MS] : [MAX_RECORDING_MS, MAX_RECORDING_MS];
+    if (this.waitingMs > maxMs) while (this.waitingMs > keptMs && this.#waiting.length > 1) this.#drop();
     if (this.#timer !== undefined) return;
     const firstMs = (this.#frameTicks * 1000) / this.#options.codec.clockRateHz + CUSHION_MS;
     this.#nextMs = nowMs + firstMs;
@@ -94,7 +100,7 @@ export class TalkPacer {
   async finish(): Promise<void> {
     if (this.#closed || this.#empty) return;
     this.#finishing ??= Promise.withResolvers();
-    const timer = setTimeout(() => this.#finishing?.resolve(), FINISH_MS);
+    const timer = setTimeout(() => this.#finishing?.resolve(), this.waitingMs + FINISH_MS);
     await this.#finishing.promise;
     clearTimeout(timer);
   }

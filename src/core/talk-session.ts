@@ -132,7 +132,7 @@ export class TalkSession {
   }
 
   async #begin(call: TalkCall, codec: TalkCodec): Promise<void> {
-    const line = await call.start(codec);
+    const line = await call.start(codec, this.live);
     this.#line = line;
     line.ended.catch((error: unknown) => {
       if (this.#line === line && !this.#closed) void this.#recall(error, codec);

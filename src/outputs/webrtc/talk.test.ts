@@ -102,7 +102,7 @@ describe('speaking to a camera from a browser', () => {
 
   test('goes along with watching, as go2rtc’s cards do it, and a real camera hears the microphone', async () => {
     await using camera = await startGstCamera({ audio: 'pcma', talk: 'pcma' });
-    await using run = await open({ porch: camera.url });
+    await using run = await open({ porch: `${camera.url}#backchannel=all` });
     const { talker } = await run.page.watchAndSpeak('porch', true);
     await waitFor(async () => (await run.page.state(talker)).framesDecoded > 5, {
       timeoutMs: 20_000,

@@ -7,6 +7,7 @@ import type { TalkMedium } from './talk-media.ts';
 export interface RtpTalkOptions {
   readonly medium: TalkMedium;
   readonly ssrc: number;
+  readonly live: boolean;
   readonly sendRtp: (packet: Buffer) => void;
   readonly sendRtcp: (packet: Buffer) => void;
 }
@@ -32,6 +33,7 @@ export class RtpTalk {
     const long = longPackets && (codec.codec === 'pcma' || codec.codec === 'pcmu');
     this.#pacer = new TalkPacer({
       codec,
+      live: options.live,
       ...(long ? { frameBytes: LONG_PACKET_BYTES } : {}),
       // Reolink wants the marker on all (AlexxIT/go2rtc#331); RFC 3551 §4.1: on the first one behind a silence.
       send: ({ data, ticks, first }) => this.#send(data, ticks, first || long),

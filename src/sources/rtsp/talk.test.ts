@@ -27,7 +27,7 @@ function call(url: string, module = makeRtspSource(), signal = new AbortControll
 async function startFirst(made: TalkCall): Promise<TalkLine> {
   const [codec] = made.codecs;
   assert.ok(codec);
-  return made.start(codec);
+  return made.start(codec, true);
 }
 
 function unit(codec: Exclude<AudioCodec, 'aac' | 'flac'>, data: Buffer): { format: AudioFormat; data: Buffer } {
@@ -100,7 +100,7 @@ describe('the back channel of an RTSP camera', () => {
 
   test('goes by UDP where the source does', async () => {
     await using camera = await startGstCamera({ audio: 'pcma', talk: 'pcmu', transport: 'udp' });
-    await using made = await call(`${camera.url}#transport=udp`);
+    await using made = await call(`${camera.url}#transport=udp#backchannel=all`);
     const line = await startFirst(made);
     const timer = setInterval(() => line.push(unit('pcmu', Buffer.alloc(160, 0x20))), 20);
     await waitFor(async () => (await camera.heard()).length > 1_600, {
@@ -112,7 +112,7 @@ describe('the back channel of an RTSP camera', () => {
 
   test('of a real server (GStreamer’s ONVIF) hears what is said, by TCP', async () => {
     await using camera = await startGstCamera({ audio: 'aac', talk: 'pcma' });
-    await using made = await call(camera.url);
+    await using made = await call(`${camera.url}#backchannel=all`);
     assert.deepEqual(
       made.codecs.map(({ codec, clockRateHz }) => [codec, clockRateHz]),
       [['pcma', 8_000]],
@@ -232,6 +232,16 @@ describe('the back channel of an RTSP camera', () => {
     assert.deepEqual(
       camera.log.filter((entry) => entry.startsWith('SETUP')),
       ['SETUP /cam/trackID=5', 'SETUP /cam/trackID=1'],
+    );
+  });
+
+  test('is set up together with the picture and the sound where the owner says so', async () => {
+    await using camera = await startFakeCamera({ on: { DESCRIBE: describesTalk() } });
+    await using made = await call(`${camera.url}#backchannel=all`);
+    await startFirst(made);
+    assert.deepEqual(
+      camera.log.filter((entry) => entry.startsWith('SETUP')),
+      ['SETUP /cam/trackID=1', 'SETUP /cam/trackID=2', 'SETUP /cam/trackID=5'],
     );
   });
 

@@ -5,7 +5,7 @@ import type { HeaderInput, RtspResponse } from '../../wire/rtsp/message.ts';
 import { parseSession } from '../../wire/rtsp/transport.ts';
 import { aggregateControl, type ControlBase, mediaControl } from '../../wire/sdp/control.ts';
 import { chooseFormat } from '../../wire/sdp/media.ts';
-import { parseSdp, type SdpSession } from '../../wire/sdp/parse.ts';
+import { parseSdp, type SdpMedia, type SdpSession } from '../../wire/sdp/parse.ts';
 import { RtspConnection } from './connection.ts';
 import { refused } from './failures.ts';
 import { type CameraMemory, type CameraQuirks, keepAliveMethod } from './memory.ts';
@@ -30,7 +30,7 @@ const MAX_KEEP_ALIVE_MS = 30_000;
  */
 export async function callCamera(request: SourceRequest, memory: CameraMemory): Promise<TalkCall> {
   const options = readOptions(request.spec);
-  if (!options.talk) return silentCall();
+  if (options.talk === 'no') return silentCall();
   let target = parseTarget(request.spec.url);
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     const call = new RtspCall(target, options, memory.of(target), request);
@@ -133,22 +133,27 @@ class RtspCall implements TalkCall {
     }
   }
 
-  async start(codec: TalkCodec): Promise<TalkLine> {
+  async start(codec: TalkCodec, live: boolean): Promise<TalkLine> {
     const medium = this.#media.find((one) => one.codec === codec);
     const session = this.#session;
     if (medium === undefined || session === undefined) {
       throw new HearthcamError('talk.codec', `camera "${this.#camera}" takes no ${codec.codec}`, { status: 500 });
     }
+    const others = session.media.filter((one) => one.direction !== 'sendonly' && chooseFormat(one) !== null);
+    let { transport } = this.#options;
+    // In the order in which clients with a picture do it.
+    if (this.#options.talk === 'all') transport = await this.#setUpOthers(others, session, transport);
     const track = this.#medium('loudspeaker', mediaControl(this.#base, session.control, medium.control));
-    await this.#setUp(track, this.#options.transport, true);
+    transport = await this.#setUp(track, transport, this.#mediums.length === 1);
     this.#playUrl = aggregateControl(this.#base, session.control);
-    await this.#play(track, session);
+    await this.#play(() => this.#setUpOthers(others.slice(0, 1), session, transport));
     const ssrc = Math.floor(Math.random() * 2 ** 32);
     track.udp?.begin(this.#connection.remoteHost, track.serverPorts, ssrc);
     const { udp } = track;
     this.#sender = new RtpTalk({
       medium,
       ssrc,
+      live,
       sendRtp: (packet) =>
         udp === undefined ? this.#connection.sendFrame(track.channels[0], packet) : udp.sendRtp(packet),
       sendRtcp: (packet) =>
@@ -204,19 +209,31 @@ class RtspCall implements TalkCall {
   }
   #periodMs = MAX_KEEP_ALIVE_MS;
 
-  /** Some cameras play nothing but together with a track that they send: then their sound comes along, unheard. */
-  async #play(track: SetUpMedium, session: SdpSession): Promise<void> {
+  /** What the camera sends, which is thrown away. */
+  async #setUpOthers(
+    media: readonly SdpMedia[],
+    session: SdpSession,
+    transport: 'tcp' | 'udp',
+  ): Promise<'tcp' | 'udp'> {
+    let way = transport;
+    for (const { kind, control } of media) {
+      const url = mediaControl(this.#base, session.control, control);
+      const medium = this.#medium(kind === 'video' ? 'video' : 'audio', url);
+      way = await this.#setUp(medium, way, this.#mediums.length === 1);
+    }
+    return way;
+  }
+
+  /** @param addOther some cameras refuse to play the back channel alone */
+  async #play(addOther: () => Promise<unknown>): Promise<void> {
     const url = this.#playUrl ?? this.#target.url;
     const play = (headers: HeaderInput): Promise<RtspResponse> =>
       this.#connection.request('PLAY', url, { Range: 'npt=0.000-', ...headers });
     let response = await play(REQUIRE);
     if (response.status === UNSUPPORTED) response = await play({});
-    const other = session.media.find((one) => one.direction !== 'sendonly' && chooseFormat(one) !== null);
-    if (response.status !== 200 && other !== undefined) {
-      const transport = track.udp === undefined ? 'tcp' : 'udp';
-      const kind = other.kind === 'video' ? 'video' : 'audio';
-      await this.#setUp(this.#medium(kind, mediaControl(this.#base, session.control, other.control)), transport, false);
-      response = await play(REQUIRE);
+    if (response.status !== 200 && this.#mediums.length === 1) {
+      await addOther();
+      if (this.#mediums.length > 1) response = await play(REQUIRE);
     }
     if (response.status !== 200) throw refused('PLAY of what is spoken', response, this.#target);
   }

@@ -20,8 +20,11 @@ export interface RtspOptions {
   /** For the connection and for each answer. */
   readonly timeoutMs: number;
   readonly media: 'video' | 'audio' | undefined;
-  /** Whether the camera may be asked for its back channel. */
-  readonly talk: boolean;
+  /**
+   * Whether the camera may be asked for its back channel; `all`: and that it is set up together with its picture and
+   * sound.
+   */
+  readonly talk: 'no' | 'alone' | 'all';
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -76,11 +79,12 @@ export function readOptions(spec: SourceSpec): RtspOptions {
     });
   }
   const media = specParam(spec, 'media');
+  const backchannel = specParam(spec, 'backchannel');
   return {
     transport,
     timeoutMs: Math.min(MAX_TIMEOUT_MS, seconds * 1000),
     media: media === 'video' || media === 'audio' ? media : undefined,
-    talk: specParam(spec, 'backchannel') !== '0',
+    talk: backchannel === '0' ? 'no' : backchannel === 'all' ? 'all' : 'alone',
   };
 }
 
