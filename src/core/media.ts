@@ -90,4 +90,9 @@ export function isVideo(format: TrackFormat): format is VideoFormat {
   return format.kind === 'video';
 }
 
+/** Whether a decoder that follows the one can go on with the other. */
+export function sameCoding(before: TrackFormat | null, after: TrackFormat): boolean {
+  return before !== null && before.codecString === after.codecString && before.config.equals(after.config);
+}
+
 export const EMPTY = Buffer.alloc(0);

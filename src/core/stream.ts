@@ -4,7 +4,7 @@ import { DerivedStreams } from './derived-streams.ts';
 import { HearthcamError } from './errors.ts';
 import { Fanout, type GopSnapshot, type SubscribeOptions, type UnitListener } from './fanout.ts';
 import type { Log } from './log.ts';
-import type { AccessUnit, Track, TrackFormat } from './media.ts';
+import { type AccessUnit, sameCoding, type Track } from './media.ts';
 import { describeMismatch, type MediaWant, type Negotiation, negotiate } from './negotiate.ts';
 import { loopError } from './own-streams.ts';
 import { Producer, type ProducerOwner, type ProducerTiming } from './producer.ts';
@@ -374,6 +374,13 @@ export class Stream implements ProducerOwner {
     return missing && this.#tracks.some((track) => track.kind === 'video');
   }
 
+  /** Whether what is wanted would be made of the tracks that are known, although no source gives it. */
+  wouldMake(want: MediaWant): boolean {
+    const wants = [want];
+    const found = negotiate(this.#tracks, wants);
+    return found.missing.length > 0 && this.#options.remaker?.plan(this, found, wants).tracks != null;
+  }
+
   /** Has made what no source gives. A failure of that is no reason to give nothing: what was found is left then. */
   async #openRemade(
     request: ConsumerRequest,
@@ -490,8 +497,4 @@ export class Stream implements ProducerOwner {
       );
     }
   }
-}
-
-function sameCoding(before: TrackFormat | null, after: TrackFormat): boolean {
-  return before !== null && before.codecString === after.codecString && before.config.equals(after.config);
 }

@@ -43,7 +43,9 @@ export async function masterPlaylist(
     }
   }
   if (waits.length > 0) await Promise.race([Promise.all(waits), pause(FIRST_SIGHT_MS)]);
-  const variants = [own, ...made, ...others].flatMap((session) => {
+  // A browser that lacks the camera's codec sorts out what it can't play, and must find something that is left.
+  const common = commonOf(stream, wants).map((picture) => sessions.for({ stream, wants, picture }));
+  const variants = [own, ...common, ...made, ...others].flatMap((session) => {
     const facts = session.picture === undefined ? session.facts : factsOf(session, session.picture, stream, base);
     return facts === undefined ? [] : [describe(session, facts)];
   });
@@ -82,6 +84,12 @@ function renditionsOf(env: Env, stream: Stream, wants: readonly MediaWant[]): re
   return qualitiesOf(env, stream.name).flatMap((one) =>
     one.stream === stream && one.picture !== undefined && takes(one.picture) ? [one.picture] : [],
   );
+}
+
+/** The same picture in H.264, where the camera sends another codec and the owner has that made. */
+function commonOf(stream: Stream, wants: readonly MediaWant[]): readonly VideoTarget[] {
+  const taken = wants.some(({ kind, codecs }) => kind === 'video' && (codecs === 'any' || codecs.includes('h264')));
+  return taken && stream.wouldMake({ kind: 'video', codecs: ['h264'] }) ? [{ kind: 'video', codec: 'h264' }] : [];
 }
 
 function smallerOf(env: Env, stream: Stream): readonly Stream[] {
