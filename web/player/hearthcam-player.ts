@@ -5,9 +5,11 @@ import { parseMedia } from './logic/codecs.ts';
 import { MODE_NAMES, type Mode, parseModes } from './logic/modes.ts';
 import { AUTO } from './logic/qualities.ts';
 import type { Reason } from './logic/reasons.ts';
+import { takesTalk } from './logic/talk.ts';
 import { noticeKey, noticeTemplate, qualityTemplate } from './quality-view.ts';
 import { Session } from './session.ts';
 import { styles } from './styles.ts';
+import type { TalkState } from './talk/button.ts';
 
 /** After so long out of sight the connection is given up (attribute `background` keeps it). */
 const HIDDEN_MS = 30_000;
@@ -21,6 +23,8 @@ export interface PlayerEventMap {
   latency: CustomEvent<{ seconds: number; mode: Mode }>;
   /** A mode failed; the player goes on by itself. */
   error: CustomEvent<{ mode: Mode; reason: string; kind: Reason['kind'] }>;
+  /** Somebody holds the button for speaking to the camera (`live`: it listens), or lets it go. */
+  talk: CustomEvent<{ state: TalkState }>;
   /** A first picture is shown, at the start and after an interruption. */
   playing: CustomEvent<{ mode: Mode }>;
 }
@@ -67,6 +71,8 @@ export class HearthcamPlayer extends LitElement {
   #session: Session | null = null;
   #muted = true;
   #hasPicture = false;
+  /** The camera takes sound, and whoever watches may speak to it. */
+  #talks = false;
   #posterFailed = false;
   #badServer = '';
   /** Notices that were taken note of. */
@@ -193,6 +199,7 @@ export class HearthcamPlayer extends LitElement {
     this.#session?.close();
     this.#session = null;
     this.#hasPicture = false;
+    this.#talks = false;
     this.#posterFailed = false;
   }
 
@@ -222,6 +229,33 @@ export class HearthcamPlayer extends LitElement {
     if (picture instanceof HTMLVideoElement) this.#muted = picture.muted;
     if (mode !== previous) this.#emit('modechange', { mode, previous });
     this.#emit('playing', { mode });
+    if (previous !== null || this.#talks || this.controls === 'none') return;
+    this.#lookForTalk().catch(() => {
+      // Then there is no button, as for a camera without a loudspeaker.
+    });
+  }
+
+  async #lookForTalk(): Promise<void> {
+    const session = this.#session;
+    const server = new ServerAddress(this.server, document.baseURI);
+    const response = await fetch(server.http('api/streams', { src: this.src, microphone: '' }));
+    if (!response.ok || !takesTalk(await response.text())) return;
+    await import('./talk/button.ts');
+    if (this.#session !== session) return;
+    this.#talks = true;
+    this.requestUpdate();
+  }
+
+  #talkTemplate(): TemplateResult {
+    const url = new ServerAddress(this.server, document.baseURI).http('api/webrtc', { src: this.src });
+    return html`<hearthcam-talk
+      .url=${url}
+      .iceServers=${this.iceServers}
+      @talk=${(event: CustomEvent<{ state: TalkState }>) => {
+        this.#wake();
+        this.#emit('talk', event.detail);
+      }}
+    ></hearthcam-talk>`;
   }
 
   #emit<K extends keyof PlayerEventMap>(type: K, detail: PlayerEventMap[K]['detail']): void {
@@ -390,6 +424,7 @@ export class HearthcamPlayer extends LitElement {
         }</span
       >
       <span class="space"></span>
+      ${this.#talks ? this.#talkTemplate() : nothing}
       ${qualityTemplate(this.#session, this.picture)}
       ${
         this.#hasSound()
