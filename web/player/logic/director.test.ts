@@ -357,3 +357,25 @@ test('at most two attempts are open beside the shown picture, whatever happens',
   page.all('play').run(30_000);
   assert.equal(page.director.status.phase, 'playing');
 });
+
+test('another quality of what plays is shown when its picture is there, by the same mode', () => {
+  const page = new Page(['mse', 'hls']).start().run(3_000);
+  page.log.length = 0;
+  page.do(page.director.reopen(page.nowMs));
+  assert.deepEqual(page.opened, ['mse', 'mse']);
+  page.run(400);
+  assert.deepEqual(
+    page.log.map((line) => line.replace(/^\d+ /, '')),
+    ['open mse', 'show mse', 'close mse'],
+  );
+  assert.equal(page.director.status.phase, 'playing');
+});
+
+test('another quality that can’t be had changes nothing, and is not held against the mode', () => {
+  const page = new Page(['mse', 'hls']).start().run(3_000);
+  page.behaviour.set('mse', REFUSED);
+  page.do(page.director.reopen(page.nowMs));
+  page.run(500);
+  assert.equal(page.shown, 'mse');
+  assert.deepEqual(page.memory.failures, []);
+});

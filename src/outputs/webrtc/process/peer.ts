@@ -389,7 +389,11 @@ export class WebrtcPeer {
       // It came through SRTCP from the viewer itself; a broken one harms nobody but its own picture.
       return;
     }
-    this.#estimateBps = readRemb(data) ?? this.#estimateBps;
+    const estimateBps = readRemb(data);
+    if (estimateBps !== null) {
+      this.#estimateBps = estimateBps;
+      for (const { sender } of this.#sends) sender.limitResends(estimateBps);
+    }
     const nowMs = performance.now();
     try {
       for (const packet of packets) this.#onFeedback(packet, nowMs);

@@ -179,6 +179,20 @@ test('requests for packets are limited, so that they can’t be used to flood so
   assert.equal(sent.length - before, 600);
 });
 
+test('what is sent again takes half of what a viewer’s connection carries at most', () => {
+  const { sender, sent, picture } = setUp();
+  picture(0, true, 0);
+  sender.start(0);
+  picture(1, false, 40, 900);
+  let nowMs = 40;
+  for (; sender.busy; nowMs += 2) sender.pump(nowMs);
+  sender.limitResends(1_920_000);
+  const before = sent.length;
+  for (let at = 0; at < 900; at++) sender.resend((65_530 + 2 + at) & 0xffff, nowMs);
+  for (; sender.busy; nowMs += 2) sender.pump(nowMs);
+  assert.equal(sent.length - before, 100);
+});
+
 test('large pictures are spread, so that a browser’s small socket buffer does not overflow', () => {
   const { sender, sent, picture } = setUp();
   picture(0, true, 0, 2);

@@ -61,6 +61,10 @@ const RESEND_WINDOW = 1_000;
 /** Retransmissions per second at most, and in a row: enough for a lost key frame, not enough to be abused. */
 const RESEND_PER_S = 1_500;
 const RESEND_BURST = 600;
+/** Within a viewer's estimate: this share of it, in packets of about this size, and never fewer than so many. */
+const RESEND_SHARE = 0.5;
+const RESEND_BYTES = 1_200;
+const LEAST_RESENDS_PER_S = 50;
 const MAX_RUNS = 8;
 
 /**
@@ -81,6 +85,7 @@ export class Sender {
   #started = false;
   /** Numbers (extended) to be sent again, oldest request first. */
   readonly #resends = new Set<number>();
+  #resendPerS = RESEND_PER_S;
   #resendBudget = RESEND_BURST;
   #resendAtMs = 0;
   /** How many packets may go out now. */
@@ -252,13 +257,22 @@ export class Sender {
     const extended = this.#sequence - 1 - behind;
     if (behind > RESEND_WINDOW || this.#resends.has(extended)) return;
     this.#resendBudget = Math.min(
-      RESEND_BURST,
-      this.#resendBudget + ((nowMs - this.#resendAtMs) / 1000) * RESEND_PER_S,
+      Math.min(RESEND_BURST, this.#resendPerS),
+      this.#resendBudget + ((nowMs - this.#resendAtMs) / 1000) * this.#resendPerS,
     );
     this.#resendAtMs = nowMs;
     if (this.#resendBudget < 1) return;
     this.#resendBudget--;
     this.#resends.add(extended);
+  }
+
+  /**
+   * The viewer's estimate of its connection, in bit/s: what is sent again takes half of it at most. A browser asks for a
+   * packet again with each round trip; giving in to that fills a connection that is full already for seconds.
+   */
+  limitResends(estimateBps: number): void {
+    const perS = (estimateBps * RESEND_SHARE) / (8 * RESEND_BYTES);
+    this.#resendPerS = Math.min(RESEND_PER_S, Math.max(LEAST_RESENDS_PER_S, perS));
   }
 
   #resendSome(): void {
