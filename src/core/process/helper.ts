@@ -3,6 +3,7 @@ import { Duplex, type Readable } from 'node:stream';
 import { describeError, HearthcamError } from '../errors.ts';
 import { type Log, LogLimiter } from '../log.ts';
 import { childEntry } from './child.ts';
+import { boundCommand, lowerPriority } from './child-limits.ts';
 import { encodeIpcHead, IPC_FD, type IpcMessage, IpcReader } from './ipc.ts';
 
 export interface HelperOptions {
@@ -15,6 +16,11 @@ export interface HelperOptions {
    * It works on pictures all the time: memory that it freed is kept for the next one. Default: given back at once.
    */
   readonly keepsMemory?: boolean;
+  /**
+   * It passes pictures on, and does not compute: it has the server's own priority. Default: a lower one, so that those
+   * who pass pictures on come first.
+   */
+  readonly passesOn?: boolean;
   /** Must parse the header. What it throws ends the process. */
   readonly onMessage: (message: IpcMessage) => void;
   /** Called once when the process is gone, whatever the reason. */
@@ -50,23 +56,29 @@ export class HelperProcess implements AsyncDisposable {
   readonly #gone = Promise.withResolvers<void>();
   #reason: HearthcamError | undefined;
   #exited = false;
+  #heard = false;
 
   /** Starts the process. A failure to start is reported by `onExit` like any other end. */
   constructor(options: HelperOptions) {
     this.#options = options;
-    this.#child = spawn(process.execPath, [childEntry(options.folder)], {
+    const [command, args] = boundCommand(process.execPath, [childEntry(options.folder)]);
+    this.#child = spawn(command, args, {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       // Settings of the server are none of the helper's business, but the libraries' own variables must get through.
       env: { ...process.env, ...(options.keepsMemory === true ? KEEPING_MALLOC_ENV : MALLOC_ENV) },
     });
     this.#child.once('error', (error) => this.#end(`can't run: ${error.message}`));
     this.#child.once('exit', (code, signal) => this.#end(`ended (${signal ?? `exit code ${code ?? 0}`})`));
+    this.#lowerPriority();
     // Without free file descriptors Node makes no stdio at all, and tells why by 'error' in a moment.
     const socket = this.#child.stdio?.[IPC_FD];
     if (!(socket instanceof Duplex)) return;
     this.#socket = socket;
     const reader = new IpcReader();
     socket.on('data', (chunk: Buffer) => {
+      // Threads that began before the priority was lowered; all later ones inherit it.
+      if (!this.#heard) this.#lowerPriority();
+      this.#heard = true;
       try {
         for (const message of reader.push(chunk)) options.onMessage(message);
       } catch (error) {
@@ -120,6 +132,11 @@ export class HelperProcess implements AsyncDisposable {
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), END_MS);
     await this.#gone.promise;
     clearTimeout(timer);
+  }
+
+  #lowerPriority(): void {
+    const { pid } = this.#child;
+    if (this.#options.passesOn !== true && pid !== undefined && !this.#exited) lowerPriority(pid, this.#options.log);
   }
 
   #end(how: string): void {

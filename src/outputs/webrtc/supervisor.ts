@@ -45,6 +45,7 @@ export class ProcessLink {
     this.#process = new HelperProcess({
       name: NAME,
       folder: 'outputs/webrtc',
+      passesOn: true,
       log,
       onMessage: ({ header, payload }) => {
         this.#heardAtMs = performance.now();

@@ -48,6 +48,7 @@ async function demux(order: OpenOrder, request: SourceRequest, sink: SourceSink)
   const helper = new HelperProcess({
     name: `reader of ${request.streamName}`,
     folder: 'sources/ffmpeg',
+    passesOn: true,
     log,
     onMessage: (message) => {
       if (signal.aborted) return;
