@@ -1,5 +1,5 @@
 import { HearthcamError } from '../core/errors.ts';
-import type { Log } from '../core/log.ts';
+import { type Log, type LogFields, LogLimiter } from '../core/log.ts';
 import type { AccessUnit, Track, TrackFormat } from '../core/media.ts';
 import type { Stream } from '../core/stream.ts';
 import { type Target, targetKey } from '../core/targets.ts';
@@ -38,12 +38,18 @@ export interface PipeOptions {
   /** Unique among the pipes of the worker. */
   readonly id: number;
   readonly log: Log;
+  /** A process of its own, for the case that this pipe ends the one that it shares; absent: it has one. */
+  readonly ownWorker?: () => Worker;
   readonly onDispose?: () => void;
 }
 
 /** The process may be behind by so many pictures beyond those that it starts with; then it goes on at a key frame. */
 const MAX_BEHIND = 60;
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+/** After a gap it goes on when no more than this share is left to do, so that the next gap is not upon it at once. */
+const RESUME_SHARE = 0.25;
+/** What goes on for hours is said once in a while. */
+const LOG_PERIOD_MS = 60_000;
 /** A GOP at which the process died so often in a row is not given to it again. */
 const MAX_REPLAYS = 2;
 const LONG_AGO = -Number.MAX_SAFE_INTEGER;
@@ -55,9 +61,11 @@ const LONG_AGO = -Number.MAX_SAFE_INTEGER;
 export class Pipe implements WorkerClient, Disposable {
   readonly #stream: Stream;
   readonly #track: Track;
-  readonly #worker: Worker;
+  #worker: Worker;
+  #ownWorker: (() => Worker) | undefined;
   readonly #id: number;
   readonly #log: Log;
+  readonly #limiter = new LogLimiter(LOG_PERIOD_MS);
   readonly #outputs = new Map<number, Output>();
   readonly #unsubscribe: () => void;
   readonly #onDispose: () => void;
@@ -80,6 +88,7 @@ export class Pipe implements WorkerClient, Disposable {
     this.#worker = options.worker;
     this.#id = options.id;
     this.#log = options.log;
+    this.#ownWorker = options.ownWorker;
     this.#onDispose = options.onDispose ?? (() => {});
     this.#unsubscribe = this.#stream.subscribe((units) => this.#onUnits(units), { immediate: true });
   }
@@ -135,7 +144,8 @@ export class Pipe implements WorkerClient, Disposable {
   onReport(report: PipelineReport): void {
     if (report.type === 'progress') {
       this.#done = Math.min(report.units, this.#pushed);
-      if (this.waitingUnits === 0) this.#allowance = MAX_BEHIND;
+      // What was given for a start is not for a process that is slow.
+      this.#allowance = Math.max(MAX_BEHIND, Math.min(this.#allowance, this.waitingUnits + MAX_BEHIND));
       return;
     }
     const output = this.#outputs.get(report.out);
@@ -162,7 +172,7 @@ export class Pipe implements WorkerClient, Disposable {
         return;
       }
       case 'note':
-        this.#log.warn(`${targetKey(output.target)} of "${this.#stream.name}": ${report.message}`);
+        this.#warn(`${targetKey(output.target)} of "${this.#stream.name}": ${report.message}`);
         return;
       default:
         report satisfies never;
@@ -175,8 +185,21 @@ export class Pipe implements WorkerClient, Disposable {
     for (const { listener } of outputs) listener.failed(error);
   }
 
+  onSuspect(): void {
+    const own = this.#ownWorker?.();
+    if (own === undefined) return;
+    this.#ownWorker = undefined;
+    this.#log.warn(
+      `the ${this.#track.codec} of "${this.#stream.name}" may be what ends the process: it gets one of its own`,
+    );
+    this.#worker.remove(this.#id);
+    this.#worker = own;
+    own.add(this.#id, this);
+  }
+
   #onUnits(units: readonly AccessUnit[]): void {
-    if (this.#worker.pid === undefined) return;
+    // Nothing is kept for a process that is not there: it begins with what the stream keeps.
+    if (!this.#added || this.#worker.pid === undefined) return;
     for (const unit of units) {
       if (unit.trackId !== this.#track.id) continue;
       this.#lastIn = { pts: unit.pts, wallMs: unit.wallMs, clockRateHz: unit.format.clockRateHz };
@@ -187,16 +210,22 @@ export class Pipe implements WorkerClient, Disposable {
 
   /** A process that is too slow gets a gap from time to time, not an ever longer queue. */
   #hasRoom(unit: AccessUnit): boolean {
-    const full = this.waitingUnits >= this.#allowance || this.#worker.waitingBytes > MAX_WAITING_BYTES;
-    if (this.#track.kind === 'audio') return !full;
+    const video = this.#track.kind === 'video';
+    const share = video && this.#awaitsKey ? RESUME_SHARE : 1;
+    const full = this.waitingUnits >= this.#allowance * share || this.#worker.waitingBytes > MAX_WAITING_BYTES * share;
     if (full && !this.#awaitsKey) {
-      this.#awaitsKey = true;
-      this.#log.warn(`the picture of "${this.#stream.name}" is transcoded too slowly: it goes on with a key frame`, {
+      this.#awaitsKey = video;
+      const what = video ? 'picture' : 'sound';
+      this.#warn(`the ${what} of "${this.#stream.name}" is transcoded too slowly: it has gaps`, {
         behind: this.waitingUnits,
       });
     }
-    if (!this.#awaitsKey) return true;
-    return unit.key && !full;
+    return !full && (unit.key || !this.#awaitsKey);
+  }
+
+  #warn(message: string, fields: LogFields = {}): void {
+    const left = this.#limiter.admit(message);
+    if (left !== null) this.#log.warn(message, left > 0 ? { ...fields, repeated: left } : fields);
   }
 
   #push(unit: AccessUnit): void {

@@ -23,6 +23,8 @@ export interface PipesOptions {
 
 const MAX_AUDIO_RSS_BYTES = 500_000_000;
 const MAX_VIDEO_RSS_BYTES = 2_000_000_000;
+/** A camera that changed its codec is described again within this time. */
+const COMING_BACK_MS = 10_000;
 
 /**
  * The made tracks of all streams and the processes that make them: one for all sound, as it costs little, and one for
@@ -33,13 +35,19 @@ export class Pipes {
   readonly #audio: Worker;
   readonly #workers = new Set<Worker>();
   #lastId = 0;
-  #encodes = 0;
+  /** Videos that are coded. */
+  readonly #coded = new Set<MadeTrack>();
+  /** Places of those that come back in a moment, by what is made. */
+  readonly #kept = new Map<string, NodeJS.Timeout>();
 
   constructor(options: PipesOptions) {
     this.#options = options;
     this.#audio = this.#makeWorker('sound', MAX_AUDIO_RSS_BYTES);
     options.scope.defer(async () => {
+      for (const timer of this.#kept.values()) clearTimeout(timer);
+      this.#kept.clear();
       await Promise.all([...this.#workers].map((worker) => worker.close()));
+      await Promise.all(this.#ending);
     });
   }
 
@@ -47,9 +55,13 @@ export class Pipes {
   get pids(): readonly number[] {
     return [...this.#workers].flatMap((worker) => worker.pid ?? []);
   }
+  /** Units that wait for the processes. */
+  get waitingUnits(): number {
+    return [...this.#workers].reduce((sum, worker) => sum + worker.waitingUnits, 0);
+  }
   /** Videos that are coded now. */
   get encodes(): number {
-    return this.#encodes;
+    return this.#coded.size;
   }
 
   /**
@@ -59,44 +71,81 @@ export class Pipes {
   take(stream: Stream, track: Track, target: Target): { value: MadeTrack; release: () => void } {
     checkTarget(stream, track, target);
     return stream.share(`made:${track.id}:${targetKey(target)}`, () => {
-      const freeSlot = this.#takeSlot(target, stream);
+      // Sound and JPEGs cost little beside what they are made of.
+      const limited = target.kind === 'video' && target.codec !== 'jpeg';
+      const place = `${stream.name} ${targetKey(target)}`;
+      if (limited) this.#takePlace(place, target, stream);
       const pipe = stream.share(`pipe:${track.id}`, () => this.#makePipe(stream, track));
-      return new MadeTrack(
+      const made: MadeTrack = new MadeTrack(
         pipe.value,
         target,
         (error) => this.#options.log.error(`"${stream.name}": a made track failed: ${describeError(error)}`),
-        () => {
+        (comingBack) => {
           pipe.release();
-          freeSlot();
+          if (this.#coded.delete(made) && comingBack) this.#keepPlace(place);
         },
       );
+      if (limited) this.#coded.add(made);
+      return made;
     });
   }
 
-  /** Sound and JPEGs cost little beside what they are made of. */
-  #takeSlot(target: Target, stream: Stream): () => void {
-    if (target.kind === 'audio' || target.codec === 'jpeg') return () => {};
+  /** Those who watch come before those who have just left. @throws HearthcamError 503 */
+  #takePlace(place: string, target: Target, stream: Stream): void {
+    const kept = this.#kept.get(place);
+    if (kept !== undefined) {
+      clearTimeout(kept);
+      this.#kept.delete(place);
+      return;
+    }
     const limit = this.#options.maxEncodes();
-    if (this.#encodes >= limit) {
-      const text = `${limit} ${limit === 1 ? 'video is' : 'videos are'} coded already, which is the limit`;
+    if (this.encodes + this.#kept.size < limit) return;
+    const text = `${limit} ${limit === 1 ? 'video is' : 'videos are'} coded already, which is the limit`;
+    const idle = [...this.#coded].find((made) => made.idle);
+    if (idle === undefined || this.encodes + this.#kept.size > limit) {
       throw new HearthcamError('codec.limit', `${targetKey(target)} of "${stream.name}" is not made: ${text}`, {
         status: 503,
         hint: 'close another viewer, or raise transcode.max_encodes',
       });
     }
-    this.#encodes++;
-    return () => {
-      this.#encodes--;
-    };
+    this.#coded.delete(idle);
+    idle.fail(
+      new HearthcamError('codec.limit', 'it is not made any more: nobody watches it, and another one is to be made', {
+        status: 503,
+        permanent: true,
+      }),
+    );
+  }
+
+  #keepPlace(place: string): void {
+    clearTimeout(this.#kept.get(place));
+    this.#kept.set(place, setTimeout(() => this.#kept.delete(place), COMING_BACK_MS).unref());
   }
 
   #makePipe(stream: Stream, track: Track): Pipe {
     const { log } = this.#options;
     const id = ++this.#lastId;
-    if (track.kind === 'audio') return new Pipe({ stream, track, worker: this.#audio, id, log });
-    const worker = this.#makeWorker(`picture of ${stream.name}`, MAX_VIDEO_RSS_BYTES);
-    return new Pipe({ stream, track, worker, id, log, onDispose: () => this.#workers.delete(worker) });
+    let own: Worker | undefined;
+    const onDispose = (): void => {
+      if (own !== undefined) this.#endWorker(own);
+    };
+    const ownWorker = (): Worker => {
+      const what = `${track.kind === 'audio' ? 'sound' : 'picture'} of ${stream.name}`;
+      own = this.#makeWorker(what, track.kind === 'audio' ? MAX_AUDIO_RSS_BYTES : MAX_VIDEO_RSS_BYTES);
+      return own;
+    };
+    if (track.kind === 'audio') return new Pipe({ stream, track, worker: this.#audio, id, log, ownWorker, onDispose });
+    return new Pipe({ stream, track, worker: ownWorker(), id, log, onDispose });
   }
+
+  /** The scope waits for its end. */
+  #endWorker(worker: Worker): void {
+    this.#workers.delete(worker);
+    const gone = worker.close().catch((error: unknown) => this.#options.log.warn(describeError(error)));
+    this.#ending.add(gone);
+    void gone.finally(() => this.#ending.delete(gone));
+  }
+  readonly #ending = new Set<Promise<void>>();
 
   #makeWorker(what: string, maxRssBytes: number): Worker {
     const { log, hangMs } = this.#options;

@@ -3,7 +3,7 @@ import type { AccessUnit, Track } from '../core/media.ts';
 import { knownFormats } from '../core/mp4-tracks.ts';
 import type { MediaWant } from '../core/negotiate.ts';
 import { type DerivedTrack, REMAKER } from '../core/remaking.ts';
-import type { SourceModule, SourceRequest, SourceSink, SourceTrack } from '../core/source.ts';
+import type { SourceDescription, SourceModule, SourceRequest, SourceSink, SourceTrack } from '../core/source.ts';
 import type { Stream } from '../core/stream.ts';
 import type { Target } from '../core/targets.ts';
 import { planAudio } from './audio-format.ts';
@@ -25,6 +25,27 @@ async function run(
   request: SourceRequest,
   sink: SourceSink,
 ): Promise<void> {
+  for (let again = false; ; again = true) {
+    try {
+      await runOnce(stream, derived, pipes, request, sink);
+      return;
+    } catch (error) {
+      if (!(error instanceof HearthcamError)) throw error;
+      // Viewers who can't go on with what the camera sends now must choose anew, as its own viewers do.
+      if (again && error.code === 'stream.codecs') sink.describe({ ...ownDescription(stream), tracks: [] });
+      if (error.code !== 'stream.changed') throw error;
+    }
+  }
+}
+
+/** Until the stream is not needed any more, or can't go on; `stream.changed`: the camera has other tracks now. */
+async function runOnce(
+  stream: Stream,
+  derived: readonly DerivedTrack[],
+  pipes: Pipes,
+  request: SourceRequest,
+  sink: SourceSink,
+): Promise<void> {
   const { signal } = request;
   const over = Promise.withResolvers<void>();
   over.promise.catch(() => {});
@@ -32,6 +53,7 @@ async function run(
   signal.addEventListener('abort', onAbort, { once: true });
   using held = new DisposableStack();
   held.defer(() => signal.removeEventListener('abort', onAbort));
+  let parts: readonly Part[] = [];
   const consumer = await stream.open({
     formatName: REMAKER,
     protocol: 'internal',
@@ -40,18 +62,18 @@ async function run(
     need: 'all',
     remake: false,
     signal,
-    onEnd: (reason) => over.reject(reason),
+    onEnd: (reason) => {
+      if (reason.code === 'stream.changed') for (const { made } of parts) if (made !== null) made.comingBack = true;
+      over.reject(reason);
+    },
   });
   held.defer(() => consumer.close());
   const known = await knownFormats(stream, consumer.tracks, signal);
   signal.throwIfAborted();
-  const parts = derived.map((track) => takePart(track, known, stream, pipes, held));
+  parts = derived.map((track) => takePart(track, known, stream, pipes, held));
   const taken = sink.describe({
+    ...ownDescription(stream),
     tracks: parts.map(describePart),
-    formatName: 'transcode',
-    protocol: 'internal',
-    remoteAddr: stream.name,
-    sharedClock: true,
   });
   const timer = setInterval(() => sink.alive(0), ALIVE_MS);
   held.defer(() => clearInterval(timer));
@@ -84,10 +106,15 @@ async function run(
         sink.flush();
       },
       failed: (error) => over.reject(error),
+      idle: () => stream.derived.some((one) => one.name === request.streamName && one.consumers.size === 0),
     });
     held.defer(leave);
   }
   if (!signal.aborted) await over.promise;
+}
+
+function ownDescription(stream: Stream): Omit<SourceDescription, 'tracks'> {
+  return { formatName: 'transcode', protocol: 'internal', remoteAddr: stream.name, sharedClock: true };
 }
 
 /** Where a track of the derived stream comes from. */

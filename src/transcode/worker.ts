@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { setPriority } from 'node:os';
 import { describeError, HearthcamError } from '../core/errors.ts';
-import type { Log } from '../core/log.ts';
+import { type Log, LogLimiter } from '../core/log.ts';
 import { HelperProcess } from '../core/process/helper.ts';
 import { IpcFields, type IpcMessage } from '../core/process/ipc.ts';
 import { encodeOrder, type PipelineOrder, type PipelineReport, parseReport } from './pipeline-protocol.ts';
@@ -15,6 +14,14 @@ export interface WorkerClient {
   readonly waitingUnits: number;
   /** There will be no process: FFmpeg's libraries are missing. */
   onUnavailable(error: HearthcamError): void;
+  /** The process died several times in a row while it had units of this pipe: it had better work elsewhere. */
+  onSuspect(): void;
+}
+
+interface Entry {
+  readonly client: WorkerClient;
+  /** Deaths in a row at which units of it were waiting. */
+  suspicions: number;
 }
 
 export interface WorkerOptions {
@@ -31,12 +38,18 @@ const HANG_MS = 5_000;
 /** Loading the libraries on a slow machine. */
 const START_MS = 15_000;
 const WATCH_MS = 1_000;
-/** Waits between tries to start a process that dies again and again. */
-const RETRY_MS = [0, 250, 500, 1_000, 1_500] as const;
+/**
+ * Waits between tries to start a process that dies again and again: at first so that viewers miss little, then so that
+ * a camera whose pictures are poison costs little.
+ */
+const RETRY_MS = [0, 250, 500, 1_000, 1_500, 1_500, 1_500, 1_500, 5_000, 15_000, 30_000] as const;
+/** Deaths in a row that are told one by one; of those that follow only the first is. */
+const TOLD_DEATHS = 3;
 /** A process that lived for so long was in order. */
 const LIVED_MS = 10_000;
-/** Coding pictures must not take the time of those who pass pictures on (nice value, -20…19). */
-const NICENESS = 10;
+/** A pipe at whose units the process died so often in a row is suspected of being the reason. */
+const MAX_SUSPICIONS = 3;
+const LOG_PERIOD_MS = 60_000;
 
 /**
  * A codec process that works for pipes: started with the first, ended with the last, watched and replaced. The pipes
@@ -44,7 +57,8 @@ const NICENESS = 10;
  */
 export class Worker {
   readonly #options: WorkerOptions;
-  readonly #clients = new Map<number, WorkerClient>();
+  readonly #clients = new Map<number, Entry>();
+  readonly #limiter = new LogLimiter(LOG_PERIOD_MS);
   #helper: HelperProcess | undefined;
   #ready = false;
   #startedMs = 0;
@@ -53,6 +67,7 @@ export class Worker {
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #unavailable: HearthcamError | undefined;
+  #closed = false;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -64,7 +79,11 @@ export class Worker {
   get idle(): boolean {
     return this.#clients.size === 0;
   }
-  /** How often it died since it was in order. */
+  /** Units that pipes have given and that are not worked on yet. */
+  get waitingUnits(): number {
+    return [...this.#clients.values()].reduce((sum, { client }) => sum + client.waitingUnits, 0);
+  }
+  /** How often in a row it died before the process that runs now. */
   get deaths(): number {
     return this.#deaths;
   }
@@ -75,7 +94,8 @@ export class Worker {
 
   /** Adds a pipe; `onStart` is called at once when the process runs, else when it is there. */
   add(pipe: number, client: WorkerClient): void {
-    this.#clients.set(pipe, client);
+    this.#clients.set(pipe, { client, suspicions: 0 });
+    if (this.#closed) return;
     if (this.#unavailable !== undefined) {
       const error = this.#unavailable;
       queueMicrotask(() => client.onUnavailable(error));
@@ -91,12 +111,10 @@ export class Worker {
       this.send({ type: 'close', pipe });
       return;
     }
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
-    clearInterval(this.#watch);
-    const helper = this.#helper;
-    this.#helper = undefined;
-    helper?.[Symbol.asyncDispose]().catch((error: unknown) => this.#options.log.warn(describeError(error)));
+    // Who comes next finds a clean slate.
+    this.#deaths = 0;
+    this.#unavailable = undefined;
+    this.#end().catch((error: unknown) => this.#options.log.warn(describeError(error)));
   }
 
   send(order: PipelineOrder): void {
@@ -110,16 +128,38 @@ export class Worker {
     else this.#helper.burst(work);
   }
 
+  /** Ends the process, and resolves when it is gone, and those before it. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#clients.clear();
+    await this.#end();
+    await Promise.all(this.#ending);
+  }
+  /** Processes that are on their way out. */
+  readonly #ending = new Set<Promise<void>>();
+
+  async #end(): Promise<void> {
     clearTimeout(this.#retry);
+    this.#retry = undefined;
     clearInterval(this.#watch);
     const helper = this.#helper;
     this.#helper = undefined;
-    await helper?.[Symbol.asyncDispose]();
+    if (helper === undefined) return;
+    const gone = helper[Symbol.asyncDispose]();
+    this.#ending.add(gone);
+    await gone.finally(() => this.#ending.delete(gone));
   }
 
   #start(): void {
+    try {
+      this.#launch();
+    } catch (error) {
+      // Without free memory or processes even the attempt fails; a missing file will not come back, but costs little.
+      this.#onExit(new HearthcamError('codec.start', `${this.#options.name} can't be started`, { cause: error }));
+    }
+  }
+
+  #launch(): void {
     this.#ready = false;
     this.#startedMs = performance.now();
     this.#lastSignMs = this.#startedMs;
@@ -138,10 +178,9 @@ export class Worker {
     });
     this.#helper = helper;
     log.debug(`${name} started`, { pid: helper.pid });
-    lowerPriority(helper.pid, log);
     clearInterval(this.#watch);
     this.#watch = setInterval(() => this.#look(helper), WATCH_MS).unref();
-    for (const client of this.#clients.values()) client.onStart();
+    for (const { client } of [...this.#clients.values()]) client.onStart();
   }
 
   #onMessage(message: IpcMessage): void {
@@ -152,7 +191,7 @@ export class Worker {
       return;
     }
     const report = parseReport(message);
-    this.#clients.get(report.pipe)?.onReport(report);
+    this.#clients.get(report.pipe)?.client.onReport(report);
   }
 
   #onState(fields: IpcFields): void {
@@ -161,7 +200,9 @@ export class Worker {
       return;
     }
     const { log, name } = this.#options;
-    log.error(`${name}: FFmpeg's libraries can't be loaded: ${fields.text('message')}`);
+    if (this.#limiter.admit('unavailable') !== null) {
+      log.error(`${name}: FFmpeg's libraries can't be loaded: ${fields.text('message')}`);
+    }
     const error = new HearthcamError('codec.unavailable', 'nothing can be transcoded on this machine', {
       status: 501,
       permanent: true,
@@ -169,8 +210,8 @@ export class Worker {
     });
     this.#unavailable = error;
     const clients = [...this.#clients.values()];
-    void this.close();
-    for (const client of clients) client.onUnavailable(error);
+    this.#end().catch((reason: unknown) => log.warn(describeError(reason)));
+    for (const { client } of clients) client.onUnavailable(error);
   }
 
   #onExit(reason: HearthcamError): void {
@@ -179,16 +220,38 @@ export class Worker {
     this.#helper = undefined;
     this.#deaths = nowMs - this.#startedMs > LIVED_MS ? 1 : this.#deaths + 1;
     const waitMs = RETRY_MS[Math.min(this.#deaths, RETRY_MS.length) - 1] ?? 0;
-    this.#options.log.warn(`${describeError(reason)}; starting it again`);
+    this.#tellDeath(reason);
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       if (!this.idle) this.#start();
     }, waitMs);
+    this.#suspect();
+  }
+
+  #tellDeath(reason: HearthcamError): void {
+    const text = describeError(reason);
+    const { log } = this.#options;
+    if (this.#deaths <= TOLD_DEATHS) {
+      const left = this.#limiter.admit(`death ${this.#deaths}`);
+      if (left !== null) log.warn(`${text}; starting it again`, left > 0 ? { repeated: left } : {});
+    } else if (this.#deaths === TOLD_DEATHS + 1) {
+      log.error(`${text}, ${this.#deaths} times in a row; it is started again, but ever more slowly`);
+    } else log.debug(`${text}; starting it again`);
+  }
+
+  /** Whose units wait at each death is likely to be the one that brings it about. */
+  #suspect(): void {
+    const suspects: WorkerClient[] = [];
+    for (const entry of this.#clients.values()) {
+      entry.suspicions = entry.client.waitingUnits > 0 ? entry.suspicions + 1 : 0;
+      if (entry.suspicions >= MAX_SUSPICIONS) suspects.push(entry.client);
+    }
+    for (const client of suspects) client.onSuspect();
   }
 
   #look(helper: HelperProcess): void {
     const silentMs = performance.now() - this.#lastSignMs;
-    const waiting = [...this.#clients.values()].some((client) => client.waitingUnits > 0);
+    const waiting = this.waitingUnits > 0;
     const hangMs = this.#ready ? (this.#options.hangMs ?? HANG_MS) : START_MS;
     if (waiting && silentMs > hangMs) {
       const text = `${this.#options.name} gave nothing for ${Math.round(silentMs / 1000)} s`;
@@ -207,15 +270,5 @@ export class Worker {
     if (rssBytes <= maxRssBytes) return;
     const text = `${name} holds ${Math.round(rssBytes / 1e6)} MB, more than ${Math.round(maxRssBytes / 1e6)} MB`;
     helper.kill(new HearthcamError('codec.memory', text, { status: 503 }));
-  }
-}
-
-function lowerPriority(pid: number | undefined, log: Log): void {
-  if (pid === undefined) return;
-  try {
-    setPriority(pid, NICENESS);
-  } catch (error) {
-    // It has ended already, or the system does not let us: it works all the same.
-    log.debug(`priority of the codec process: ${describeError(error)}`);
   }
 }

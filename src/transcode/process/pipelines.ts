@@ -5,6 +5,9 @@ import { JobError } from '../protocol.ts';
 import { makeAudioPipeline } from './audio-pipeline.ts';
 import { makeVideoPipeline } from './video-pipeline.ts';
 
+/** Whoever works through a long queue says so from time to time, or would be taken to hang. */
+const PROGRESS_MS = 500;
+
 interface Running {
   readonly pipeline: Pipeline;
   format: PipelineUnit['format'];
@@ -22,6 +25,7 @@ export class Pipelines {
   readonly #send: (header: object, payload?: Buffer) => void;
   readonly #running = new Map<number, Running>();
   #reporting = false;
+  #reportedMs = 0;
 
   constructor(send: (header: object, payload?: Buffer) => void) {
     this.#send = send;
@@ -96,17 +100,23 @@ export class Pipelines {
     this.#send(header, payload);
   }
 
-  /** One report of progress for all units that one read of the socket brought. */
+  /** One report of progress for all units that one read of the socket brought, if that takes no longer. */
   #reportSoon(): void {
+    if (performance.now() - this.#reportedMs > PROGRESS_MS) this.#reportProgress();
     if (this.#reporting) return;
     this.#reporting = true;
     setImmediate(() => {
       this.#reporting = false;
-      for (const [pipe, running] of this.#running) {
-        if (running.units === running.reported) continue;
-        running.reported = running.units;
-        this.#report({ type: 'progress', pipe, units: running.units, damaged: running.pipeline.damaged });
-      }
+      this.#reportProgress();
     });
+  }
+
+  #reportProgress(): void {
+    this.#reportedMs = performance.now();
+    for (const [pipe, running] of this.#running) {
+      if (running.units === running.reported) continue;
+      running.reported = running.units;
+      this.#report({ type: 'progress', pipe, units: running.units, damaged: running.pipeline.damaged });
+    }
   }
 }
