@@ -157,6 +157,19 @@ describe('speaking to a camera', () => {
     assert.equal(run.source.connections.length, 0);
   });
 
+  test('a camera that could not be asked is called all the same, and says why it is away', async () => {
+    const speaker = loudspeaker([PCMA_TALK], (call) => (call < 3 ? new Error('it is off') : undefined));
+    await using run = setUp(speaker);
+    assert.deepEqual(await run.camera.talk.codecs(), []);
+    await assert.rejects(run.camera.talk.requireCodecs(), { code: 'talk.call', status: 502 });
+    const voice = await voiceFor(run.camera);
+    await assert.rejects(run.open(voice), /can't be spoken to/);
+    const session = await run.open(voice);
+    voice.say('there');
+    assert.equal(heard(speaker, 0), 'there');
+    session.close();
+  });
+
   test('what can’t be made into what the camera takes is refused with the reason', async () => {
     const speaker = loudspeaker([{ ...PCMA_TALK, sampleRateHz: 16_000, clockRateHz: 16_000 }]);
     await using run = setUp(speaker);

@@ -30,6 +30,8 @@ export interface TalkOptions {
 interface Known {
   readonly codecs: readonly TalkCodec[];
   readonly untilMs: number;
+  /** Why it could not be asked. */
+  readonly failure?: unknown;
 }
 
 /** What a camera takes hardly ever changes; one that takes nothing may have been given the right settings meanwhile. */
@@ -75,8 +77,8 @@ export class Talk {
   /** As `codecs`. @throws HearthcamError 500 `can't find consumer` when the camera takes none */
   async requireCodecs(signal?: AbortSignal): Promise<readonly TalkCodec[]> {
     const codecs = await this.codecs(signal);
-    if (codecs.length === 0) throw noTalk(this.#options.streamName, undefined);
-    return codecs;
+    if (codecs.length > 0) return codecs;
+    throw noTalk(this.#options.streamName, this.#failure());
   }
 
   /** False: the camera certainly takes no sound. Nobody is asked for that. */
@@ -134,7 +136,7 @@ export class Talk {
   async call(signal: AbortSignal): Promise<TalkCall> {
     let failure: unknown;
     for (const producer of this.#options.producers()) {
-      if (this.known(producer)?.length === 0) continue;
+      if (this.known(producer)?.length === 0 && !this.#unreachable(producer)) continue;
       try {
         const call = await producer.talk(signal);
         if (call === undefined) continue;
@@ -184,9 +186,18 @@ export class Talk {
     } catch (error) {
       const { log, streamName } = this.#options;
       log.debug(`whether "${streamName}" can be spoken to is not known: ${describeError(error)}`);
-      this.#known.set(producer.spec.text, { codecs: [], untilMs: performance.now() + UNREACHABLE_MS });
+      this.#known.set(producer.spec.text, { codecs: [], untilMs: performance.now() + UNREACHABLE_MS, failure: error });
       return [];
     }
+  }
+
+  /** Why one that might take sound could not be asked lately. */
+  #failure(): unknown {
+    return this.#options.producers().flatMap(({ spec }) => this.#known.get(spec.text)?.failure ?? [])[0];
+  }
+
+  #unreachable(producer: Producer): boolean {
+    return this.#known.get(producer.spec.text)?.failure !== undefined;
   }
 
   #learn(producer: Producer, codecs: readonly TalkCodec[]): void {
