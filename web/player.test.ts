@@ -10,6 +10,7 @@ import type { OutputModule, StillDecoder } from '../src/core/contracts.ts';
 import { SecretMask } from '../src/core/secrets.ts';
 import { LogRing } from '../src/logging/sink.ts';
 import { outputs } from '../src/modules.ts';
+import { DEFAULT_TRANSCODE } from '../src/transcode/settings.ts';
 import { freePort, startTestApp, type TestApp } from '../testkit/app.ts';
 import { ffmpegBytes, makeBitstream } from '../testkit/bitstreams.ts';
 import { launchBrowser } from '../testkit/browser.ts';
@@ -101,7 +102,14 @@ function makeApi(): OutputModule {
 function start(listen?: string): Promise<TestApp> {
   return startTestApp({
     outputs: [...outputs, makeApi()],
-    streams: { nursery: ['clip:nursery'], porch: ['jpeg:porch'], attic: ['clip:attic'], switching: ['other:x'] },
+    streams: {
+      nursery: ['clip:nursery'],
+      porch: ['jpeg:porch'],
+      attic: ['clip:attic'],
+      switching: ['other:x'],
+      untouched: ['clip:untouched'],
+    },
+    transcode: { ...DEFAULT_TRANSCODE, streams: new Map([['untouched', 'never']]) },
     sources: [camera.module, jpegCamera.module, otherCamera.module],
     stills,
     ...(listen === undefined ? {} : { api: { listen } }),
@@ -321,7 +329,7 @@ test('it begins muted, and one click turns the sound on', async () => {
 });
 
 test('sound that WebRTC can’t carry (AAC) is there after the same click: another mode takes over', async () => {
-  await using opened = await open('stream.html?src=nursery');
+  await using opened = await open('stream.html?src=untouched');
   const { page } = opened;
   await untilPlaying(page, 'webrtc');
   await page.getByRole('button', { name: 'Turn sound on' }).first().click();
@@ -367,7 +375,7 @@ test('the index shows each stream with a still, its state, its codec and the way
   await card.locator('img').waitFor();
   await card.filter({ hasText: `H.264 · ${WIDTH}×${HEIGHT} · AAC` }).waitFor();
   await card.filter({ hasText: 'Live' }).waitFor();
-  assert.equal(await page.locator('.card').count(), 4);
+  assert.equal(await page.locator('.card').count(), 5);
   await card.getByRole('link', { name: 'Addresses of nursery' }).click();
   await page.getByText('rtsp://127.0.0.1:8554/nursery', { exact: true }).waitFor();
   await page.goBack();
