@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Socket } from 'node:net';
-import type { Env } from '../../core/contracts.ts';
+import type { Env, Peer } from '../../core/contracts.ts';
 import { describeError, HearthcamError, WireError } from '../../core/errors.ts';
 import { looksLikeToken, type PublishTarget } from '../../core/expected-publishers.ts';
 import type { Log, LogLimiter } from '../../core/log.ts';
@@ -16,6 +16,7 @@ import type { RtspConfig } from './config.ts';
 import { METHODS, PUBLIC } from './methods.ts';
 import type { Player } from './player.ts';
 import type { Publisher } from './publisher.ts';
+import { BACK_CHANNEL, type TalkBack } from './talkback.ts';
 import { parseTarget } from './target.ts';
 import type { UdpPorts } from './udp-shared.ts';
 
@@ -58,6 +59,7 @@ export class RtspConnection {
   userAgent: string | undefined;
   player: Player | undefined;
   publisher: Publisher | undefined;
+  talkback: TalkBack | undefined;
   /** `timeout` of a publishing URL. */
   publishTimeoutMs = PUBLISH_TIMEOUT_MS;
   /** Of the program whose token this connection has used. */
@@ -89,6 +91,7 @@ export class RtspConnection {
         onInterleaved: (channel, data, start, end) => {
           this.seen();
           this.publisher?.interleaved(channel, data, start, end);
+          this.talkback?.interleaved(channel, data, start, end);
         },
       },
       LIMITS,
@@ -164,6 +167,8 @@ export class RtspConnection {
     this.player = undefined;
     this.#droppedReported = 0;
     this.publisher = undefined;
+    this.talkback?.close();
+    this.talkback = undefined;
     if (player !== undefined) this.context.udp.forget(this);
     player?.close();
     if (publisher === undefined) return;
@@ -180,6 +185,10 @@ export class RtspConnection {
     this.socket.write(answer, () => {
       this.#unreadBytes -= answer.length;
     });
+  }
+
+  get peer(): Peer {
+    return { remoteAddress: this.remoteAddress, authenticated: this.#authenticated };
   }
 
   get sessionHeader(): string {
@@ -232,7 +241,7 @@ export class RtspConnection {
       this.respond(request, 501, { Public: PUBLIC });
       return;
     }
-    const peer = { remoteAddress: this.remoteAddress, authenticated: this.#authenticated };
+    const { peer } = this;
     const [name] = parseTarget(request.url).names;
     if (!expected && !context.env.access.allows(peer, method.right, name)) {
       throw new HearthcamError('access.denied', `${request.method} needs the right to ${method.right}`, {
@@ -240,8 +249,8 @@ export class RtspConnection {
       });
     }
     const required = request.headers.get('require');
-    if (required !== undefined) {
-      // RFC 2326 §12.32; go2rtc and ONVIF clients ask for the talk channel so and go on without it.
+    if (required !== undefined && required.trim() !== BACK_CHANNEL) {
+      // RFC 2326 §12.32
       this.respond(request, 551, { Unsupported: required.slice(0, 200).replace(/[^\x20-\x7e]/g, '') });
       return;
     }

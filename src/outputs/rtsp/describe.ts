@@ -5,7 +5,7 @@ import type { Stream } from '../../core/stream.ts';
 import { AUDIO_CODECS, VIDEO_CODECS, wantsFromQuery } from '../../core/wants.ts';
 import { packetizerFor } from '../../wire/codecs/packetizer.ts';
 import { fitsRtpJpeg } from '../../wire/jpeg/packetizer.ts';
-import { buildSdp, type SdpEncoding, sdpEncoding } from '../../wire/sdp/index.ts';
+import { buildSdp, type SdpEncoding, type SdpTrack, sdpEncoding } from '../../wire/sdp/index.ts';
 
 /** A track as one description offers it. */
 export interface OfferedTrack {
@@ -66,17 +66,27 @@ function carried(stream: Stream, track: Track, format: TrackFormat): boolean {
   return unit === undefined || fitsRtpJpeg(unit.data);
 }
 
-/** The session description that DESCRIBE answers; track N of it is `trackID=N`. */
-export function describeTracks(tracks: readonly OfferedTrack[], product: string, sessionId: number): string {
+/** The session description that DESCRIBE answers; track N of it is `trackID=N`. @param talk what the client may send */
+export function describeTracks(
+  tracks: readonly OfferedTrack[],
+  talk: readonly SdpTrack[],
+  product: string,
+  sessionId: number,
+): string {
   return buildSdp({
     name: product,
     sessionId,
-    tracks: tracks.map(({ track, encoding, payloadType }, index) => ({
-      ...encoding,
-      kind: track.kind,
-      payloadType,
-      control: `trackID=${index}`,
-      direction: 'recvonly',
-    })),
+    tracks: [
+      ...tracks.map(
+        ({ track, encoding, payloadType }, index): SdpTrack => ({
+          ...encoding,
+          kind: track.kind,
+          payloadType,
+          control: `trackID=${index}`,
+          direction: 'recvonly',
+        }),
+      ),
+      ...talk,
+    ],
   });
 }

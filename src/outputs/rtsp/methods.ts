@@ -10,6 +10,7 @@ import { describeTracks, offer, wantsFor } from './describe.ts';
 import type { TrackStart } from './layout.ts';
 import { Player } from './player.ts';
 import { type AnnouncedTrack, Publisher } from './publisher.ts';
+import { TalkBack } from './talkback.ts';
 import { parseTarget, type RtspTarget } from './target.ts';
 
 interface Method {
@@ -49,9 +50,11 @@ async function describe(connection: RtspConnection, request: RtspRequest): Promi
   if (connection.player?.playing === true || connection.publisher !== undefined) {
     throw new HearthcamError('rtsp.state', 'DESCRIBE within a session', { status: 455 });
   }
-  const player = await openPlayer(connection, parseTarget(request.url));
+  const target = parseTarget(request.url);
+  const player = await openPlayer(connection, target);
+  const talkback = await openTalkBack(connection, request, target, player);
   const { env } = connection.context;
-  const sdp = describeTracks(player.tracks, env.product, player.consumer.id);
+  const sdp = describeTracks(player.tracks, talkback?.tracks ?? [], env.product, player.consumer.id);
   connection.respond(
     request,
     200,
@@ -62,6 +65,30 @@ async function describe(connection: RtspConnection, request: RtspRequest): Promi
     },
     Buffer.from(sdp),
   );
+}
+
+/**
+ * Who asks for it by the header or by `backchannel=1`, and may, can speak to the camera through us.
+ * @throws HearthcamError 551 for who needs it where it is not to be had (ONVIF Streaming Specification §5.3.2)
+ */
+async function openTalkBack(
+  connection: RtspConnection,
+  request: RtspRequest,
+  target: RtspTarget,
+  player: Player,
+): Promise<TalkBack | undefined> {
+  const required = request.headers.get('require') !== undefined;
+  if (!required && target.query.get('backchannel') !== '1') return undefined;
+  const stream = findStream(connection, target);
+  const may = connection.context.env.access.allows(connection.peer, 'talk', stream.name);
+  const codecs = may ? await stream.talk.codecs(connection.closed.signal) : [];
+  if (codecs.length === 0) {
+    if (required) throw new HearthcamError('rtsp.talk', `"${stream.name}" can't be spoken to`, { status: 551 });
+    return undefined;
+  }
+  const { remoteAddr, userAgent } = connection;
+  connection.talkback = new TalkBack({ stream, remoteAddr, userAgent, firstTrack: player.tracks.length });
+  return connection.talkback;
 }
 
 async function openPlayer(connection: RtspConnection, target: RtspTarget): Promise<Player> {
@@ -134,6 +161,11 @@ async function setup(connection: RtspConnection, request: RtspRequest): Promise<
   // A client that knows the stream may leave DESCRIBE out.
   const player = connection.player ?? (await openPlayer(connection, target));
   const index = target.track ?? (player.tracks.length === 1 ? 0 : -1);
+  const { talkback } = connection;
+  if (talkback?.has(index) === true) {
+    setUpTalk(connection, request, talkback, transport, index);
+    return;
+  }
   if (player.tracks[index] === undefined) {
     throw new HearthcamError('rtsp.track', `no track ${target.track ?? ''} in "${request.url}"`, { status: 400 });
   }
@@ -164,13 +196,30 @@ async function setup(connection: RtspConnection, request: RtspRequest): Promise<
   connection.respond(request, 200, { Transport: formatTransport(answer), Session: connection.sessionHeader });
 }
 
+function setUpTalk(
+  connection: RtspConnection,
+  request: RtspRequest,
+  talkback: TalkBack,
+  transport: RtspTransport,
+  index: number,
+): void {
+  if (transport.lower !== 'tcp') {
+    throw new HearthcamError('rtsp.transport', 'talk comes over TCP only', { status: 461 });
+  }
+  const [rtp, rtcp] = transport.interleaved ?? [index * 2, index * 2 + 1];
+  talkback.setUp(index, rtp);
+  const answer: RtspTransport = { lower: 'tcp', profile: 'RTP/AVP', multicast: false, interleaved: [rtp, rtcp] };
+  connection.respond(request, 200, { Transport: formatTransport(answer), Session: connection.sessionHeader });
+}
+
 function play(connection: RtspConnection, request: RtspRequest): void {
   const { player } = connection;
-  if (player === undefined || !player.ready) {
+  const talks = connection.talkback?.ready === true;
+  if (player === undefined || !(player.ready || talks)) {
     throw new HearthcamError('rtsp.state', 'PLAY before SETUP', { status: 455 });
   }
   const headers = { Session: connection.sessionHeader, Range: 'npt=now-' };
-  if (player.playing) {
+  if (player.playing || !player.ready) {
     connection.respond(request, 200, headers);
     return;
   }
