@@ -79,12 +79,8 @@ export class Stream implements ProducerOwner {
     });
     this.#derived = new DerivedStreams((tracks, onIdle) => this.#makeDerived(tracks, onIdle));
     this.#producers = specs.map((spec) => this.#makeProducer(spec));
-    this.talk = new Talk({
-      streamName: this.name,
-      log: this.#log,
-      producers: () => this.#producers,
-      makeVoice: (given) => new Stream({ ...options, name: `${this.name} (talk)`, onIdle: undefined }, given),
-    });
+    const voice = { ...options, name: `${options.name} (talk)`, onIdle: undefined };
+    this.talk = new Talk({ stream: this, log: this.#log, makeVoice: (given) => new Stream(voice, given) });
   }
 
   get streamName(): string {

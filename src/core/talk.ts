@@ -20,9 +20,8 @@ export interface TalkerRequest extends ConsumerInfo {
 }
 
 export interface TalkOptions {
-  readonly streamName: string;
+  readonly stream: Pick<Stream, 'name' | 'producers'>;
   readonly log: Log;
-  readonly producers: () => readonly Producer[];
   /** A stream that is not in the hub. */
   readonly makeVoice: (specs: readonly SourceSpec[]) => Stream;
 }
@@ -69,7 +68,7 @@ export class Talk {
    * same time, and leaves out who can't be reached.
    */
   async codecs(signal?: AbortSignal): Promise<readonly TalkCodec[]> {
-    const answers = this.#options.producers().map((producer) => this.known(producer) ?? this.#ask(producer));
+    const answers = this.#options.stream.producers.map((producer) => this.known(producer) ?? this.#ask(producer));
     const all = await abortable(Promise.all(answers), signal);
     return all.find((codecs) => codecs.length > 0) ?? [];
   }
@@ -78,17 +77,17 @@ export class Talk {
   async requireCodecs(signal?: AbortSignal): Promise<readonly TalkCodec[]> {
     const codecs = await this.codecs(signal);
     if (codecs.length > 0) return codecs;
-    throw noTalk(this.#options.streamName, this.#failure());
+    throw noTalk(this.#options.stream.name, this.#failure());
   }
 
   /** False: the camera certainly takes no sound. Nobody is asked for that. */
   get possible(): boolean {
-    return this.#options.producers().some((producer) => this.known(producer)?.length !== 0);
+    return this.#options.stream.producers.some((producer) => this.known(producer)?.length !== 0);
   }
 
   /** What is known without asking. */
   get knownCodecs(): readonly TalkCodec[] {
-    const all = this.#options.producers().map((producer) => this.known(producer) ?? []);
+    const all = this.#options.stream.producers.map((producer) => this.known(producer) ?? []);
     return all.find((codecs) => codecs.length > 0) ?? [];
   }
 
@@ -103,7 +102,7 @@ export class Talk {
    *   why it can't be reached
    */
   async open(request: TalkerRequest): Promise<TalkSession> {
-    const { streamName } = this.#options;
+    const { name: streamName } = this.#options.stream;
     this.#closing.signal.throwIfAborted();
     // Whoever has let go is still heard for a moment.
     while (this.#session?.closed === true) await abortable(this.#session.gone, request.signal);
@@ -135,7 +134,7 @@ export class Talk {
    */
   async call(signal: AbortSignal): Promise<TalkCall> {
     let failure: unknown;
-    for (const producer of this.#options.producers()) {
+    for (const producer of this.#options.stream.producers) {
       if (this.known(producer)?.length === 0 && !this.#unreachable(producer)) continue;
       try {
         const call = await producer.talk(signal);
@@ -148,17 +147,17 @@ export class Talk {
         failure ??= error;
       }
     }
-    throw noTalk(this.#options.streamName, failure);
+    throw noTalk(this.#options.stream.name, failure);
   }
 
   /** Why somebody is not heard who can't be told. */
   note(reason: string): void {
-    this.#options.log.debug(`a microphone is not heard at "${this.#options.streamName}": ${reason}`);
+    this.#options.log.debug(`a microphone is not heard at "${this.#options.stream.name}": ${reason}`);
   }
 
   /** Ends whoever speaks. */
   async close(): Promise<void> {
-    const reason = new HearthcamError('stream.removed', `stream "${this.#options.streamName}" was removed`, {
+    const reason = new HearthcamError('stream.removed', `stream "${this.#options.stream.name}" was removed`, {
       status: 404,
     });
     this.#closing.abort(reason);
@@ -184,8 +183,8 @@ export class Talk {
       await call?.[Symbol.asyncDispose]();
       return codecs;
     } catch (error) {
-      const { log, streamName } = this.#options;
-      log.debug(`whether "${streamName}" can be spoken to is not known: ${describeError(error)}`);
+      const { log, stream } = this.#options;
+      log.debug(`whether "${stream.name}" can be spoken to is not known: ${describeError(error)}`);
       this.#known.set(producer.spec.text, { codecs: [], untilMs: performance.now() + UNREACHABLE_MS, failure: error });
       return [];
     }
@@ -193,7 +192,7 @@ export class Talk {
 
   /** Why one that might take sound could not be asked lately. */
   #failure(): unknown {
-    return this.#options.producers().flatMap(({ spec }) => this.#known.get(spec.text)?.failure ?? [])[0];
+    return this.#options.stream.producers.flatMap(({ spec }) => this.#known.get(spec.text)?.failure ?? [])[0];
   }
 
   #unreachable(producer: Producer): boolean {
@@ -202,7 +201,7 @@ export class Talk {
 
   #learn(producer: Producer, codecs: readonly TalkCodec[]): void {
     const forMs = codecs.length > 0 ? KNOWN_MS : KNOWN_SILENT_MS;
-    const current = new Set(this.#options.producers().map(({ spec }) => spec.text));
+    const current = new Set(this.#options.stream.producers.map(({ spec }) => spec.text));
     for (const key of this.#known.keys()) if (!current.has(key)) this.#known.delete(key);
     this.#known.set(producer.spec.text, { codecs, untilMs: performance.now() + forMs });
   }
