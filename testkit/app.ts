@@ -24,6 +24,7 @@ export interface TestAppOptions {
   readonly stills?: StillDecoder;
   readonly transcode?: AppConfig['transcode'];
   readonly renditions?: AppConfig['renditions'];
+  readonly restream?: AppConfig['restream'];
   readonly access?: AccessPolicy;
 }
 
@@ -75,6 +76,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
       cameras: options.cameras ?? {},
       preload: options.preload ?? {},
       ...(options.transcode === undefined ? {} : { transcode: options.transcode }),
+      ...(options.restream === undefined ? {} : { restream: options.restream }),
       ...(options.renditions === undefined ? {} : { renditions: options.renditions }),
       sections,
     },
