@@ -56,9 +56,9 @@ class FakePipe implements WorkerClient {
 }
 
 describe('a codec process', { timeout: 60_000 }, () => {
-  async function withWorker(work: (worker: Worker, log: MemoryLog) => Promise<void>): Promise<void> {
+  async function withWorker(work: (worker: Worker, log: MemoryLog) => Promise<void>, maxRssBytes = 2e9): Promise<void> {
     const log = new MemoryLog();
-    const worker = new Worker({ name: 'codec process (test)', log, maxRssBytes: 2e9 });
+    const worker = new Worker({ name: 'codec process (test)', log, maxRssBytes });
     try {
       await work(worker, log);
     } finally {
@@ -111,6 +111,14 @@ describe('a codec process', { timeout: 60_000 }, () => {
       assert.ok(!lives(pid));
     }));
 
+  test('that holds more memory than it may is replaced, with the reason', () =>
+    withWorker(async (worker, log) => {
+      const pipe = new FakePipe();
+      worker.add(1, pipe);
+      await waitFor(() => pipe.starts >= 2, { what: 'another process' });
+      assert.match(log.text, /holds \d+ MB, more than 10 MB; starting it again/);
+    }, 10e6));
+
   test('that has a long queue to work through says so on its way', async () => {
     // Small units that take long: one read of the socket brings all of them.
     const units = await makeStream('h264', { picture: 'color=s=3840x2160:r=25', pictures: 10, gop: 10 });
@@ -135,23 +143,29 @@ describe('a codec process', { timeout: 60_000 }, () => {
   });
 });
 
-/** A camera that sends a unit when it is told to. */
+/** A camera that sends a unit when it is told to, and can become another one. */
 function manualCamera(scheme: string, units: readonly (TestUnit | CodedUnit)[], stepMs: number) {
   let sink: SourceSink | undefined;
   let sent = 0;
-  const [first] = units;
-  if (first === undefined) throw new Error('no units');
-  const { format } = first;
+  let current = units;
+  const describe = (known: boolean): void => {
+    const { format } = current[0] ?? assert.fail('no units');
+    const { kind, codec, clockRateHz } = format;
+    sink?.describe({
+      ...{
+        tracks: [{ kind, codec, clockRateHz, format: known ? format : null }],
+        formatName: 'test',
+        protocol: 'test',
+      },
+      ...{ remoteAddr: '', sharedClock: true },
+    });
+  };
   const module: SourceModule = {
     name: scheme,
     schemes: [scheme],
     run: ({ signal }, given) => {
       sink = given;
-      const { kind, codec, clockRateHz } = format;
-      given.describe({
-        ...{ tracks: [{ kind, codec, clockRateHz, format }], formatName: 'test', protocol: 'test' },
-        ...{ remoteAddr: '', sharedClock: true },
-      });
+      describe(true);
       const beat = setInterval(() => given.alive(0), 500);
       return new Promise((resolve) => {
         const end = (): void => {
@@ -164,13 +178,19 @@ function manualCamera(scheme: string, units: readonly (TestUnit | CodedUnit)[], 
   };
   const send = (count: number): void => {
     for (; count > 0; count--, sent++) {
-      const { key, data } = units[sent % units.length] ?? first;
+      const { format, key, data } = current[sent % current.length] ?? assert.fail('no units');
       const ticks = Math.round((sent * stepMs * format.clockRateHz) / 1000);
       sink?.unit({ track: 0, format, ticks, decodeTicks: ticks, key, data });
       sink?.flush();
     }
   };
-  return { module, send };
+  /** Says that it has another codec from now on; what exactly, only its first unit will tell. */
+  const become = (next: readonly (TestUnit | CodedUnit)[]): void => {
+    current = next;
+    sent = Math.ceil(sent / next.length) * next.length;
+    describe(false);
+  };
+  return { module, send, become };
 }
 
 describe('tracks that are made', { timeout: 120_000 }, () => {
@@ -306,6 +326,32 @@ describe('tracks that are made', { timeout: 120_000 }, () => {
     assert.equal(reason.code, 'stream.changed');
     using again = await collect(all.hub.require('cam'), [H264, OPUS]);
     await again.wait('video', 5);
+  });
+
+  test('keep their place while the camera changes from one codec to another that has to be made into something', async () => {
+    const picture = { picture: 'testsrc2=s=160x120:r=25', pictures: 10, gop: 5 };
+    const [hevc, vp8] = await Promise.all([makeStream('h265', picture), makeStream('vp8', picture)]);
+    const camera = manualCamera('cam', hevc, 40);
+    await using all = start([camera.module, clipSource('other', h265).module], { maxEncodes: 1 });
+    const opening = collect(all.hub.require('cam'), [H264]);
+    const beat = setInterval(() => camera.send(1), 40);
+    using viewer = await opening;
+    await viewer.wait('video', 5);
+    clearInterval(beat);
+    using lurker = await collect(all.hub.require('other'));
+    await lurker.wait('video', 1);
+    camera.become(vp8);
+    await waitFor(() => all.pipes.encodes === 0, { what: 'the end of the first' });
+    for (let tries = 0; tries < 5; tries++) {
+      await assert.rejects(
+        all.hub.require('other').open({ ...INFO, wants: [H264] }),
+        (error: unknown) => error instanceof HearthcamError && error.code === 'codec.limit',
+      );
+    }
+    const before = viewer.of('video').length;
+    const on = setInterval(() => camera.send(1), 40);
+    await viewer.wait('video', before + 5).finally(() => clearInterval(on));
+    assert.equal(viewer.ended(), undefined);
   });
 
   test('take the place of those that nobody watches any more', async () => {
