@@ -10,6 +10,7 @@ import { Scope } from './core/scope.ts';
 import type { SourceModule } from './core/source.ts';
 import { type HttpOptions, HttpServer } from './http/server.ts';
 import { createSources } from './modules.ts';
+import { createMosaicMaker } from './transcode/mosaic.ts';
 import { Pipes } from './transcode/pipes.ts';
 import { createRemaker } from './transcode/remaker.ts';
 import { DEFAULT_TRANSCODE, type TranscodeSettings } from './transcode/settings.ts';
@@ -77,11 +78,17 @@ export async function startApp(options: AppOptions): Promise<App> {
     let transcode = config.transcode ?? DEFAULT_TRANSCODE;
     const pipes = new Pipes({ log: log.child('codec'), scope, maxEncodes: () => transcode.maxEncodes });
     const remaker = createRemaker({ pipes, settings: () => transcode, hardwareMakes: () => false });
+    const mosaics = createMosaicMaker(pipes, log.child('codec'));
     const known = createSources(
       () => hub,
       () => ownRtspPorts(config),
       { environment: process.env, allowed: config.programs ?? {}, scope },
-      { getRemaker: () => remaker, ffmpegTemplates: config.ffmpeg ?? {} },
+      {
+        getRemaker: () => remaker,
+        ffmpegTemplates: config.ffmpeg ?? {},
+        getMosaicMaker: () => mosaics,
+        variantsOf: (name) => pairing.variants(name),
+      },
     );
     const hub: Hub = new Hub({
       ...config.restream,

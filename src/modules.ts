@@ -1,5 +1,6 @@
-import type { OutputModule } from './core/contracts.ts';
+import type { Cameras, OutputModule } from './core/contracts.ts';
 import type { Hub } from './core/hub.ts';
+import type { MosaicMaker } from './core/mosaic.ts';
 import { withOwnStreams } from './core/own-streams.ts';
 import type { Remaker } from './core/remaking.ts';
 import type { SourceModule } from './core/source.ts';
@@ -18,11 +19,16 @@ import { createProgramSources, type ProgramSettings } from './sources/exec/index
 import { createFfmpegSource } from './sources/ffmpeg/source.ts';
 import { httpIngest } from './sources/http/ingest.ts';
 import { httpSource } from './sources/http/source.ts';
+import { createMosaicSource } from './sources/mosaic/source.ts';
 import { makeRtspSource } from './sources/rtsp/index.ts';
 import { createStreamSource } from './sources/stream/stream.ts';
 
 /** What sources need beside the hub. */
 export interface SourceNeeds {
+  /** Makes mosaics; absent where nothing is ever run. */
+  readonly getMosaicMaker?: () => MosaicMaker;
+  /** Streams of one camera, best first; absent: each is its own. */
+  readonly variantsOf?: Cameras['variants'];
   /** Makes tracks anew; absent where nothing is ever run. */
   readonly getRemaker?: () => Remaker;
   /** Arguments of the ffmpeg program by name: the `ffmpeg:` section of the configuration. */
@@ -50,6 +56,8 @@ export function createSources(
     hardwareProblem: needs.hardwareProblem,
   });
   all.push(ffmpeg);
+  const { getMosaicMaker: getMaker, variantsOf = (name: string) => [name] } = needs;
+  all.push(createMosaicSource({ getHub, ownRtspPorts, variantsOf, getMaker }));
   all.push(...createProgramSources(programs, getHub, () => all));
   return all;
 }

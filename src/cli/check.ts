@@ -5,7 +5,7 @@ import { echoSection, execSection, ffmpegSection, ffmpegTemplates } from '../con
 import { ConfigStore } from '../config/store.ts';
 import { describeError } from '../core/errors.ts';
 import { Hub } from '../core/hub.ts';
-import { inputStream } from '../core/own-streams.ts';
+import { inputStreams } from '../core/own-streams.ts';
 import { SecretMask } from '../core/secrets.ts';
 import { createSources, outputs } from '../modules.ts';
 import { crossProblems } from './cross-checks.ts';
@@ -96,13 +96,13 @@ function sourceProblems(store: ConfigStore): ConfigProblem[] {
     for (const source of sources) {
       try {
         const spec = hub.parse(source);
-        const input = inputStream(spec, hub, []);
-        if (input === null) continue;
-        if (!Object.hasOwn(streams, input)) {
-          const near = suggest(input, Object.keys(streams));
-          add(name, `there is no stream "${input}"${near === undefined ? ADDRESS_HINT : ''}`, near);
-        } else if (spec.scheme === '' && circle(streams, name)) {
-          add(name, 'it is fed by itself: give one of the streams in the circle a camera as its source');
+        for (const input of inputStreams(spec, hub, [])) {
+          if (!Object.hasOwn(streams, input)) {
+            const near = suggest(input, Object.keys(streams));
+            add(name, `there is no stream "${input}"${near === undefined ? ADDRESS_HINT : ''}`, near);
+          } else if (spec.scheme === '' && circle(streams, name)) {
+            add(name, 'it is fed by itself: give one of the streams in the circle a camera as its source');
+          }
         }
       } catch (error) {
         const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(source)?.[1];

@@ -1,5 +1,6 @@
 import { HearthcamError } from './errors.ts';
 import type { Hub } from './hub.ts';
+import { mosaicNames } from './mosaic.ts';
 import { parseSourceSpec, type SourceModule, type SourceSpec, silentCall } from './source.ts';
 
 const LOCAL_HOSTS: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]', '0.0.0.0']);
@@ -61,18 +62,38 @@ export function inputStream(spec: SourceSpec, hub: Hub, ownPorts: readonly numbe
   return ownStream(spec.url, ownPorts, hub);
 }
 
-/** Whether what `from` shows comes, through any chain of streams, from `to`. */
-export function feedsFrom(hub: Hub, from: string, to: string, ownPorts: readonly number[]): boolean {
+/** As `inputStream`, for sources that may have several. A mosaic of all cameras has none in particular. */
+export function inputStreams(spec: SourceSpec, hub: Hub, ownPorts: readonly number[]): readonly string[] {
+  if (spec.scheme === 'mosaic') {
+    const names = mosaicNames(spec);
+    return names === 'all' ? [] : names;
+  }
+  const input = inputStream(spec, hub, ownPorts);
+  return input === null ? [] : [input];
+}
+
+/** A stream and all that it comes from, through any chain of streams. */
+function* origins(hub: Hub, from: string, ownPorts: readonly number[]): Generator<string> {
   const seen = new Set<string>();
   const open = [from];
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
-    if (name === to) return true;
     if (seen.has(name)) continue;
     seen.add(name);
-    for (const producer of hub.get(name)?.producers ?? []) {
-      const input = inputStream(producer.spec, hub, ownPorts);
-      if (input !== null) open.push(input);
-    }
+    yield name;
+    for (const producer of hub.get(name)?.producers ?? []) open.push(...inputStreams(producer.spec, hub, ownPorts));
+  }
+}
+
+/** Whether what `from` shows comes, through any chain of streams, from `to`. */
+export function feedsFrom(hub: Hub, from: string, to: string, ownPorts: readonly number[]): boolean {
+  for (const name of origins(hub, from, ownPorts)) if (name === to) return true;
+  return false;
+}
+
+/** Whether what the stream shows comes, through any chain of streams, from a mosaic. */
+export function showsMosaic(hub: Hub, name: string, ownPorts: readonly number[]): boolean {
+  for (const one of origins(hub, name, ownPorts)) {
+    if (hub.get(one)?.producers.some((producer) => producer.spec.scheme === 'mosaic') === true) return true;
   }
   return false;
 }

@@ -1,5 +1,6 @@
 import { HearthcamError } from './errors.ts';
 import type { Hub } from './hub.ts';
+import { mosaicNames } from './mosaic.ts';
 import { isMediaFile } from './own-streams.ts';
 import { parseSourceSpec, type SourceSpec } from './source.ts';
 
@@ -36,6 +37,11 @@ export function allowedOverHttp(
   if (!hub.schemes.includes(scheme)) throw unsupported();
   if (hub.moduleFor(spec).configOnly === true) throw insecure();
   if (NETWORK.has(scheme)) return;
+  if (scheme === 'mosaic') {
+    const names = mosaicNames(spec);
+    if (names !== 'all' && !names.every(exists)) throw unsupported();
+    return;
+  }
   if (scheme !== 'ffmpeg') throw insecure();
   const input = parseSourceSpec(spec.url.slice('ffmpeg:'.length));
   if (NETWORK.has(input.scheme)) {

@@ -1,7 +1,8 @@
-import { assertNever } from '../core/errors.ts';
+import { assertNever, WireError } from '../core/errors.ts';
 import type { TrackFormat } from '../core/media.ts';
+import { MAX_MOSAIC_CELLS, type MosaicShape } from '../core/mosaic.ts';
 import { IpcFields, type IpcMessage } from '../core/process/ipc.ts';
-import { HARDWARE, MADE_AUDIO_CODECS, MADE_VIDEO_CODECS, type Target } from '../core/targets.ts';
+import { HARDWARE, MADE_AUDIO_CODECS, MADE_VIDEO_CODECS, PICTURE_LIMITS, type Target } from '../core/targets.ts';
 import { encodeFormat, parseFormat } from './format-ipc.ts';
 import { JOB_FAULTS, type JobFault } from './protocol.ts';
 
@@ -11,7 +12,15 @@ import { JOB_FAULTS, type JobFault } from './protocol.ts';
  */
 export type PipelineOrder =
   /** Begins a pipe, or changes its input's format. */
-  | { readonly type: 'input'; readonly pipe: number; readonly format: TrackFormat }
+  | {
+      readonly type: 'input';
+      readonly pipe: number;
+      readonly format: TrackFormat;
+      /** Its pictures are shown in a cell of a mosaic; it has no outputs then. */
+      readonly cell?: MosaicCellRef;
+    }
+  /** Begins a mosaic, which gives its pictures as output 0 of the pipe. */
+  | MosaicOrder
   | {
       readonly type: 'output';
       readonly pipe: number;
@@ -31,6 +40,22 @@ export type PipelineOrder =
     }
   | { readonly type: 'key'; readonly pipe: number; readonly out: number }
   | { readonly type: 'close'; readonly pipe: number };
+
+export interface MosaicCellRef {
+  /** The pipe of the mosaic, which is there already. */
+  readonly mosaic: number;
+  readonly slot: number;
+}
+
+export interface MosaicOrder {
+  readonly type: 'mosaic';
+  readonly pipe: number;
+  readonly shape: MosaicShape;
+  /** What is written into cells, one for each cell. */
+  readonly names: readonly string[];
+  /** Time of the first picture; those that follow are later by the clock. */
+  readonly startPts: number;
+}
 
 export type PipelineReport =
   | { readonly type: 'format'; readonly pipe: number; readonly out: number; readonly format: TrackFormat }
@@ -54,7 +79,7 @@ export type PipelineReport =
     }
   | { readonly type: 'note'; readonly pipe: number; readonly out: number; readonly message: string };
 
-const ORDERS = ['input', 'output', 'drop', 'unit', 'key', 'close'] as const;
+const ORDERS = ['input', 'mosaic', 'output', 'drop', 'unit', 'key', 'close'] as const;
 const REPORTS = ['format', 'made', 'progress', 'broken', 'note'] as const;
 const ROTATIONS = [90, 180, 270] as const;
 const MAX_ID = Number.MAX_SAFE_INTEGER;
@@ -94,7 +119,14 @@ export function parseOrder(message: IpcMessage): PipelineOrder {
   const pipe = fields.integer('pipe', 0, MAX_ID);
   switch (type) {
     case 'input':
-      return { type, pipe, format: parseFormat(fields.object('format'), message.payload) };
+      return {
+        type,
+        pipe,
+        format: parseFormat(fields.object('format'), message.payload),
+        ...(fields.has('cell') ? { cell: parseCell(fields.object('cell')) } : {}),
+      };
+    case 'mosaic':
+      return parseMosaic(pipe, fields);
     case 'output':
       return {
         type,
@@ -141,6 +173,32 @@ export function parseReport(message: IpcMessage): PipelineReport {
     default:
       return assertNever(type);
   }
+}
+
+function parseCell(fields: IpcFields): MosaicCellRef {
+  return { mosaic: fields.integer('mosaic', 0, MAX_ID), slot: fields.integer('slot', 0, MAX_MOSAIC_CELLS - 1) };
+}
+
+function parseMosaic(pipe: number, fields: IpcFields): MosaicOrder {
+  const shape = fields.object('shape');
+  const names = fields.texts('names');
+  if (names.length === 0 || names.length > MAX_MOSAIC_CELLS) {
+    throw new WireError('ipc.mosaic', `a mosaic of ${names.length} cells`, 0);
+  }
+  const [minSide, maxSide] = PICTURE_LIMITS.side;
+  return {
+    type: 'mosaic',
+    pipe,
+    shape: {
+      width: shape.integer('width', minSide, maxSide),
+      height: shape.integer('height', minSide, maxSide),
+      fps: shape.number('fps', 1, 60),
+      labels: shape.flag('labels'),
+      ...(shape.has('bitrateKbps') ? { bitrateKbps: shape.integer('bitrateKbps', ...PICTURE_LIMITS.bitrateKbps) } : {}),
+    },
+    names,
+    startPts: fields.number('startPts', 0, MAX_ID),
+  };
 }
 
 function parseTimes(fields: IpcFields): { pts: number; dts: number; key: boolean } {

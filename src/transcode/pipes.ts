@@ -61,7 +61,7 @@ export class Pipes {
   }
   /** Videos that are coded now. */
   get encodes(): number {
-    return this.#coded.size;
+    return this.#coded.size + this.#mosaics;
   }
 
   /**
@@ -121,6 +121,31 @@ export class Pipes {
     clearTimeout(this.#kept.get(place));
     this.#kept.set(place, setTimeout(() => this.#kept.delete(place), COMING_BACK_MS).unref());
   }
+
+  /**
+   * A process for a mosaic, which counts as a video that is coded, until it is released.
+   * @throws HearthcamError 503 when as many videos are coded as the owner allows
+   */
+  takeMosaic(name: string): { worker: Worker; release: () => void } {
+    const limit = this.#options.maxEncodes();
+    if (this.encodes >= limit) {
+      const text = `${limit} ${limit === 1 ? 'video is' : 'videos are'} coded already, which is the limit`;
+      throw new HearthcamError('codec.limit', `the mosaic "${name}" is not made: ${text}`, {
+        status: 503,
+        hint: 'close another viewer, or raise transcode.max_encodes',
+      });
+    }
+    this.#mosaics++;
+    const worker = this.#makeWorker(`mosaic ${name}`, MAX_VIDEO_RSS_BYTES);
+    return {
+      worker,
+      release: () => {
+        this.#mosaics--;
+        this.#endWorker(worker);
+      },
+    };
+  }
+  #mosaics = 0;
 
   #makePipe(stream: Stream, track: Track): Pipe {
     const { log } = this.#options;

@@ -64,7 +64,7 @@ test('an animation arrives in the codec process as it was sent', () => {
       assert.ok(got.kind === 'animation');
       const units = got.units.map((unit) => ({ ...unit, data: Buffer.from(unit.data) }));
       const { config } = got.format;
-      assert.deepEqual({ ...got, format: { ...got.format, config: Buffer.from(config) }, units }, sent);
+      assert.deepEqual({ ...got, format: { ...got.format, config: Buffer.from(config) }, units }, { ...sent });
     }),
     { numRuns: runs },
   );

@@ -105,6 +105,14 @@ export class IpcFields {
     if (!ok) throw wrongField(name, `whole numbers from ${min} to ${max}`, value);
     return value.map(Number);
   }
+  /** A list of texts. */
+  texts(name: string): string[] {
+    const value = this.#fields[name];
+    if (!Array.isArray(value) || !value.every((one) => typeof one === 'string')) {
+      throw wrongField(name, 'a list of texts', value);
+    }
+    return value.map(String);
+  }
   /** An object within the header. */
   object(name: string): IpcFields {
     const value = this.#fields[name];

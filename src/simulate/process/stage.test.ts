@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { glyphRows } from '../../core/bitmap-font.ts';
 import { SCENE_NAMES } from '../protocol.ts';
-import { glyphRows } from './font.ts';
 import { FLASH_MS, Stage } from './stage.ts';
 
 const SECOND_MS = Date.UTC(2026, 0, 2, 3, 4, 5);

@@ -1,7 +1,7 @@
+import { GLYPH_HEIGHT, GLYPH_WIDTH, glyphRows } from '../../core/bitmap-font.ts';
 import { MARK_COLUMNS, MARK_ROWS, markBits, markLayout } from '../mark.ts';
 import type { SceneName } from '../protocol.ts';
 import { Canvas, type Planes, rgb } from './canvas.ts';
-import { GLYPH_HEIGHT, GLYPH_WIDTH, glyphRows } from './font.ts';
 import { garden } from './garden.ts';
 import { nursery } from './nursery.ts';
 import { type Scene, type SpriteDesign, STAGE_HEIGHT, STAGE_WIDTH } from './scene.ts';

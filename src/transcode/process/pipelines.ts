@@ -3,6 +3,7 @@ import type { MakePipeline, Pipeline, PipelineEvents, PipelineUnit } from '../pi
 import { encodeReport, type PipelineOrder, type PipelineReport, parseOrder } from '../pipeline-protocol.ts';
 import { JobError } from '../protocol.ts';
 import { makeAudioPipeline } from './audio-pipeline.ts';
+import { Mosaic } from './mosaic.ts';
 import { makeVideoPipeline } from './video-pipeline.ts';
 
 /** Whoever works through a long queue says so from time to time, or would be taken to hang. */
@@ -24,6 +25,7 @@ const MAKERS: Readonly<Record<'video' | 'audio', MakePipeline>> = {
 export class Pipelines {
   readonly #send: (header: object, payload?: Buffer) => void;
   readonly #running = new Map<number, Running>();
+  readonly #mosaics = new Map<number, Mosaic>();
   #reporting = false;
   #reportedMs = 0;
 
@@ -35,9 +37,14 @@ export class Pipelines {
   take(message: IpcMessage): void {
     const order = parseOrder(message);
     if (order.type === 'input') {
-      this.#setInput(order.pipe, order.format);
+      this.#setInput(order);
       return;
     }
+    if (order.type === 'mosaic') {
+      this.#mosaics.set(order.pipe, new Mosaic(order, this.#events(order.pipe)));
+      return;
+    }
+    if (order.type === 'close') this.#closeMosaic(order.pipe);
     const running = this.#running.get(order.pipe);
     if (running === undefined) return;
     switch (order.type) {
@@ -66,13 +73,23 @@ export class Pipelines {
     }
   }
 
-  #setInput(pipe: number, format: PipelineUnit['format']): void {
+  #closeMosaic(pipe: number): void {
+    this.#mosaics.get(pipe)?.[Symbol.dispose]();
+    this.#mosaics.delete(pipe);
+  }
+
+  #setInput({ pipe, format, cell }: Extract<PipelineOrder, { type: 'input' }>): void {
     const known = this.#running.get(pipe);
     if (known !== undefined) {
       known.format = format;
       return;
     }
-    const pipeline = MAKERS[format.kind](format, this.#events(pipe));
+    const pipeline =
+      cell === undefined
+        ? MAKERS[format.kind](format, this.#events(pipe))
+        : this.#mosaics.get(cell.mosaic)?.input(cell.slot);
+    // A cell that its mosaic hasn't got, or whose mosaic has ended.
+    if (pipeline === undefined) return;
     this.#running.set(pipe, { pipeline, format, units: 0, reported: 0 });
   }
 
