@@ -140,7 +140,7 @@ async function fillCell(
 ): Promise<void> {
   const limiter = new LogLimiter(LOG_PERIOD_MS);
   while (!scope.closed) {
-    let failure: unknown = new HearthcamError('source.unknown', `there is no stream "${name}"`);
+    let failure: unknown = new HearthcamError('source.unknown', `there is no stream "${name}"`, { status: 404 });
     const all = streams();
     for (const [nth, stream] of all.entries()) {
       if (scope.closed) return;
