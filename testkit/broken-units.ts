@@ -1,5 +1,10 @@
 import { isVideo, type TrackFormat } from '../src/core/media.ts';
 import { createDepacketizer } from '../src/wire/codecs/depacketizer.ts';
+import { forEachAnnexBNal } from '../src/wire/codecs/nal.ts';
+import { NalAssembler } from '../src/wire/codecs/nal-assembler.ts';
+import { TS_PACKET_BYTES } from '../src/wire/mpegts/packet.ts';
+import { TsReader } from '../src/wire/mpegts/reader.ts';
+import { TsWriter } from '../src/wire/mpegts/writer.ts';
 import type { CodedUnit } from './bitstreams.ts';
 import { packets, parseRtpMedia } from './rtp-packets.ts';
 
@@ -107,10 +112,43 @@ function breakPackets(units: readonly CodedUnit[], dice: Dice): CodedUnit[] {
   return out;
 }
 
+/** The same for what comes as an MPEG transport stream. */
+function breakTransport(units: readonly CodedUnit[], dice: Dice): CodedUnit[] {
+  const [first] = units;
+  if (first === undefined || (first.format.codec !== 'h264' && first.format.codec !== 'h265')) return [];
+  const writer = new TsWriter([{ id: 0, codec: first.format.codec, channels: 0 }]);
+  const times = { wallMs: 0, arrivedMs: 0 };
+  const written = units.map((unit, index) =>
+    writer.write([{ ...unit, trackId: 0, pts: index * 3600, dts: index * 3600, ...times }]),
+  );
+  const bytes = Buffer.concat(written.flatMap((burst) => burst ?? []));
+  const packets: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += TS_PACKET_BYTES) packets.push(bytes.subarray(at, at + TS_PACKET_BYTES));
+  // One in four, for there are many.
+  const sent = disturb(packets, dice, (packet) => (dice.below(4) === 0 ? flipBits(packet, dice) : packet));
+  const out: CodedUnit[] = [];
+  const assembler = new NalAssembler(first.format.codec, () => {});
+  const reader = new TsReader({
+    programme: () => {},
+    unit: ({ data }) => {
+      forEachAnnexBNal(Buffer.from(data), (nal, start, end) => assembler.add(nal, start, end));
+      const made = assembler.take();
+      if (made !== null) out.push(made);
+    },
+  });
+  reader.push(Buffer.concat(sent));
+  reader.end();
+  return out;
+}
+
 /** One broken stretch of a stream. The same dice give the same. */
 export function breakUnits(units: readonly CodedUnit[], dice: Dice): CodedUnit[] {
   const [first] = units;
   if (first !== undefined && first.format.codec !== 'flac' && dice.below(3) === 0) return breakPackets(units, dice);
+  if (dice.below(6) === 0) {
+    const broken = breakTransport(units, dice);
+    if (broken.length > 0) return broken;
+  }
   const format = first !== undefined && dice.below(6) === 0 ? breakFormat(first.format, dice) : undefined;
   const given = format === undefined ? units : units.map((unit) => ({ ...unit, format }));
   return disturb(given, dice, (unit) => ({ ...unit, data: dice.pick(HARMS)(unit.data, dice) }));
