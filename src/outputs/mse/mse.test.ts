@@ -296,20 +296,23 @@ for (const row of [
     name: 'an H.265 camera and a client without H.265: an error, not a silent black player',
     src: 'hevc',
     value: 'avc1.640029,mp4a.40.2',
-    want: 'mse: streams: codecs not matched: video:H265, audio:AAC => video:H264, audio:AAC',
+    // go2rtc's words, and behind them what would help.
+    want: /^mse: streams: codecs not matched: video:H265, audio:AAC => video:H264, audio:AAC \(.*"transcode: auto".*\)$/,
   },
-  { name: 'an unknown stream', src: 'nobody', value: '', want: 'mse: stream not found' },
+  { name: 'an unknown stream', src: 'nobody', value: '', want: /^mse: stream not found$/ },
   {
     name: 'a camera that is off',
     src: 'dead',
     value: '',
-    want: 'mse: dial tcp 192.0.2.1:554: connection refused',
+    want: /^mse: dial tcp 192\.0\.2\.1:554: connection refused$/,
   },
 ]) {
   test(`the reply to ${row.name}`, async () => {
     const { texts, ws } = await ask(row.src, { type: 'mse', value: row.value });
     await waitFor(() => texts.length > 0);
-    assert.deepEqual(texts, [{ type: 'error', value: row.want }]);
+    assert.equal(texts.length, 1);
+    assert.equal(texts[0]?.type, 'error');
+    assert.match(String(texts[0]?.value), row.want);
     ws.terminate();
   });
 }
