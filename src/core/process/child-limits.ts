@@ -5,7 +5,7 @@ import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 /** What computes must not take the time of those who pass pictures on (nice value, -20…19). */
-const NICENESS = 10;
+const NICENESS = 5;
 const SETPRIV = '/usr/bin/setpriv';
 let binds: boolean | undefined;
 

@@ -41,7 +41,7 @@ async function startHelper(passesOn: boolean): Promise<{ helper: HelperProcess; 
 }
 
 for (const [passesOn, nice] of [
-  [false, 10],
+  [false, 5],
   [true, 0],
 ] as const) {
   test(`a helper that ${passesOn ? 'passes pictures on' : 'computes'} has nice value ${nice} in all its threads`, async () => {
