@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ownerPolicy } from './access/policy.ts';
 import type { AccessPolicy, Cameras, Env, OutputModule, StillDecoder } from './core/contracts.ts';
 import { describeError, HearthcamError } from './core/errors.ts';
+import { EventBus } from './core/events.ts';
 import { Hub, type HubOptions } from './core/hub.ts';
 import type { Log } from './core/log.ts';
 import { Preloads } from './core/preload.ts';
@@ -54,12 +55,15 @@ export interface AppOptions {
   readonly access?: AccessPolicy;
   readonly webRoot: string;
   readonly product: string;
+  /** Where modules keep what must outlive the program; absent or null: in memory only. */
+  readonly dataDir?: string | null;
 }
 
 export interface App extends AsyncDisposable {
   readonly hub: Hub;
   readonly preloads: Preloads;
   readonly http: HttpServer;
+  readonly events: EventBus;
   /** Process ids of those that transcode now. */
   readonly codecProcesses: readonly number[];
   /** Takes over changed streams, cameras and preloads; only what changed is touched. */
@@ -98,6 +102,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     });
     scope.defer(() => hub.close());
     const http = new HttpServer({ ...config.api, webRoot: options.webRoot }, access, log.child('api'), scope);
+    const events = new EventBus(log.child('events'));
     const preloads = new Preloads(hub, log.child('preload'), scope);
     const stills = options.createStills(log.child('codec'), scope);
     const pairing: Cameras = {
@@ -137,6 +142,8 @@ export async function startApp(options: AppOptions): Promise<App> {
         preloads,
         cameras: pairing,
         renditions: { of: (name) => renditions[name] ?? [] },
+        events,
+        dataDir: options.dataDir ?? null,
         product: options.product,
       };
       try {
@@ -151,6 +158,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       hub,
       preloads,
       http,
+      events,
       get codecProcesses() {
         return pipes.pids;
       },

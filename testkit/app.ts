@@ -26,6 +26,8 @@ export interface TestAppOptions {
   readonly renditions?: AppConfig['renditions'];
   readonly restream?: AppConfig['restream'];
   readonly access?: AccessPolicy;
+  /** Where modules keep their state; nowhere where absent. */
+  readonly dataDir?: string;
 }
 
 export interface TestApp extends AsyncDisposable {
@@ -84,6 +86,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     outputs,
     ...(options.sources === undefined ? {} : { sources: options.sources }),
     ...(options.access === undefined ? {} : { access: options.access }),
+    ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
     createStills: () => options.stills ?? noStills,
     webRoot: fileURLToPath(new URL('../dist/web', import.meta.url)),
     product: 'hearthcam/test',

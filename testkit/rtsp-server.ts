@@ -2,6 +2,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { ownerPolicy } from '../src/access/policy.ts';
 import type { Env } from '../src/core/contracts.ts';
 import { HearthcamError } from '../src/core/errors.ts';
+import { EventBus } from '../src/core/events.ts';
 import { Scope } from '../src/core/scope.ts';
 import type { SourceModule } from '../src/core/source.ts';
 import type { ViewerLimits } from '../src/core/viewer.ts';
@@ -42,6 +43,8 @@ export async function startTestRtspServer(options: {
     preloads: unused as Env['preloads'],
     cameras: unused as Env['cameras'],
     renditions: { of: () => [] },
+    events: new EventBus(testHub.log),
+    dataDir: null,
     product: 'hearthcam/test',
   };
   const config = rtspConfig.parse({ listen: '127.0.0.1:0', ...options.config });

@@ -2,6 +2,7 @@ import { ownerPolicy } from '../../src/access/policy.ts';
 import { createApi } from '../../src/api/module.ts';
 import type { ApiServices } from '../../src/api/services.ts';
 import type { Env, OutputModule, Right, Route, WsMessage } from '../../src/core/contracts.ts';
+import { EventBus } from '../../src/core/events.ts';
 import { Hub } from '../../src/core/hub.ts';
 import type { Log } from '../../src/core/log.ts';
 import { Preloads } from '../../src/core/preload.ts';
@@ -68,6 +69,8 @@ async function registered(output: OutputModule, hub: Hub, scope: Scope): Promise
     preloads: new Preloads(hub, SILENT, scope),
     cameras: { variants: (name) => [name], all: () => ({}) },
     renditions: { of: () => [] },
+    events: new EventBus(SILENT),
+    dataDir: null,
     product: 'hearthcam',
   };
   // An empty `listen` opens no port.

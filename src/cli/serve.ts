@@ -11,6 +11,7 @@ import { type ConfigSection, jsonSchema } from '../config/section.ts';
 import {
   apiSection,
   appSection,
+  dataSection,
   echoSection,
   execSection,
   ffmpegSection,
@@ -27,6 +28,7 @@ import { SecretMask } from '../core/secrets.ts';
 import { outputs as allOutputs } from '../modules.ts';
 import { createCodecProcess } from '../transcode/codec-process.ts';
 import { crossProblems, unsaidListeners } from './cross-checks.ts';
+import { dataFolder } from './data-folder.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { openLog } from './log.ts';
 import type { Terminal } from './main.ts';
@@ -92,6 +94,7 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
     outputs: [...outputs, apiModule],
     createStills: (childLog, childScope) => createCodecProcess({ log: childLog, scope: childScope }),
     webRoot: api.static_dir === '' ? builtInPages() : resolve(terminal.cwd, api.static_dir),
+    dataDir: demo === undefined ? dataFolder(config, terminal, store.path) : null,
     product: `hearthcam/${VERSION}`,
   });
   scope.defer(() => app.close());
@@ -135,7 +138,17 @@ async function applyChange(
     log.info('what is made for viewers has changed: in force for those who come from now on');
   }
   const own = allOutputs.flatMap((output) => (output.config === undefined ? [] : [output.config]));
-  const later = [apiSection, appSection, echoSection, execSection, ffmpegSection, logSection, restreamSection, ...own]
+  const later = [
+    apiSection,
+    appSection,
+    dataSection,
+    echoSection,
+    execSection,
+    ffmpegSection,
+    logSection,
+    restreamSection,
+    ...own,
+  ]
     .filter((section: ConfigSection) => !isDeepStrictEqual(previous.get(section), next.get(section)))
     .map((section) => section.key);
   if (later.length > 0) log.warn(`changed, but in force from the next start on: ${later.join(', ')}`);

@@ -134,6 +134,19 @@ const envSection = section(
     .describe('Values for references by name in this file; masked wherever they show up.'),
 );
 
+export const dataSection = section(
+  'data',
+  z.object({
+    dir: z
+      .string()
+      .default('')
+      .describe(
+        'Folder for what must outlive the program: events, clips, messages that wait for a broker. Empty: the state ' +
+          'folder of systemd, else "hearthcam-data" beside this file.',
+      ),
+  }),
+);
+
 export const restreamSection = section(
   'restream',
   z.object({
@@ -213,6 +226,7 @@ export const coreSections = [
   preloadSection,
   logSection,
   envSection,
+  dataSection,
   restreamSection,
   transcodeSection,
   execSection,

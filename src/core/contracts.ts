@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodType } from 'zod';
+import type { EventBus } from './events.ts';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
 import type { AccessUnit, VideoFormat } from './media.ts';
@@ -130,6 +131,10 @@ export interface Env {
   readonly preloads: Preloads;
   readonly cameras: Cameras;
   readonly renditions: Renditions;
+  /** What is noticed at the cameras. */
+  readonly events: EventBus;
+  /** Where modules keep what must outlive the program (see `data-folder.ts`); null: nowhere, keep it in memory. */
+  readonly dataDir: string | null;
   /** Version for humans and for `Server`/`User-Agent` lines, e.g. `hearthcam/0.1.0`. */
   readonly product: string;
 }

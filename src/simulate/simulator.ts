@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import type { Env, OutputModule } from '../core/contracts.ts';
 import { HearthcamError } from '../core/errors.ts';
+import { EventBus } from '../core/events.ts';
 import { Hub } from '../core/hub.ts';
 import type { Log } from '../core/log.ts';
 import { EMPTY } from '../core/media.ts';
@@ -200,6 +201,8 @@ async function startRtsp(
     preloads: new Preloads(hub, log, scope),
     cameras: { variants: (name) => [name], all: () => ({}) },
     renditions: { of: () => [] },
+    events: new EventBus(log),
+    dataDir: null,
     product: 'hearthcam-simulator',
   };
   await rtspOutput.start(env, rtspOutput.config?.schema.parse(section), scope);

@@ -1,0 +1,20 @@
+import { dirname, isAbsolute, resolve } from 'node:path';
+import type { LoadedConfig } from '../config/load.ts';
+import { dataSection } from '../config/sections.ts';
+import type { Terminal } from './main.ts';
+
+/**
+ * Where what must outlive the program is kept: as configured, else what systemd made for this service
+ * (systemd.exec(5), `StateDirectory=`), else beside the configuration file; null where there is no file.
+ */
+export function dataFolder(
+  config: LoadedConfig,
+  { cwd, env }: Pick<Terminal, 'cwd' | 'env'>,
+  configPath: string | undefined,
+): string | null {
+  const { dir } = config.get(dataSection);
+  if (dir !== '') return resolve(cwd, dir);
+  const [state] = (env['STATE_DIRECTORY'] ?? '').split(':');
+  if (state !== undefined && isAbsolute(state)) return state;
+  return configPath === undefined ? null : resolve(cwd, dirname(configPath), 'hearthcam-data');
+}
