@@ -5,12 +5,15 @@ import { describeError, HearthcamError } from './core/errors.ts';
 import { EventBus } from './core/events.ts';
 import { Hub, type HubOptions } from './core/hub.ts';
 import type { Log } from './core/log.ts';
+import type { VideoCodec } from './core/media.ts';
 import { Preloads } from './core/preload.ts';
 import type { Rendition } from './core/qualities.ts';
 import { Scope } from './core/scope.ts';
 import type { SourceModule } from './core/source.ts';
+import type { Hardware } from './core/targets.ts';
 import { type HttpOptions, HttpServer } from './http/server.ts';
 import { createSources } from './modules.ts';
+import { HardwareService } from './transcode/hardware/hardware.ts';
 import { createMosaicMaker } from './transcode/mosaic.ts';
 import { Pipes } from './transcode/pipes.ts';
 import { createRemaker } from './transcode/remaker.ts';
@@ -57,6 +60,8 @@ export interface AppOptions {
   readonly product: string;
   /** Where modules keep what must outlive the program; absent or null: in memory only. */
   readonly dataDir?: string | null;
+  /** Where what was found about the hardware is kept; absent: nowhere. */
+  readonly hardwareCacheFile?: string | null;
 }
 
 export interface App extends AsyncDisposable {
@@ -80,9 +85,22 @@ export async function startApp(options: AppOptions): Promise<App> {
     let cameras = config.cameras;
     let renditions = config.renditions ?? {};
     let transcode = config.transcode ?? DEFAULT_TRANSCODE;
-    const pipes = new Pipes({ log: log.child('codec'), scope, maxEncodes: () => transcode.maxEncodes });
-    const remaker = createRemaker({ pipes, settings: () => transcode, hardwareMakes: () => false });
+    const hardware = new HardwareService({
+      log: log.child('codec'),
+      cacheFile: options.hardwareCacheFile ?? null,
+      version: options.product,
+    });
+    const pipes = new Pipes({
+      log: log.child('codec'),
+      scope,
+      maxEncodes: () => transcode.maxEncodes,
+      hardware: { service: hardware, setting: () => transcode.hardware },
+    });
+    const hardwareMakes = (from: VideoCodec, to: VideoCodec): boolean => hardware.makes(transcode.hardware, from, to);
+    const remaker = createRemaker({ pipes, settings: () => transcode, hardwareMakes });
     const mosaics = createMosaicMaker(pipes, log.child('codec'));
+    const hardwareProblem = (kind: Hardware): string | null =>
+      transcode.hardware === 'off' ? null : hardware.problem(kind);
     const known = createSources(
       () => hub,
       () => ownRtspPorts(config),
@@ -90,6 +108,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       {
         getRemaker: () => remaker,
         ffmpegTemplates: config.ffmpeg ?? {},
+        hardwareProblem,
         getMosaicMaker: () => mosaics,
         variantsOf: (name) => pairing.variants(name),
       },
@@ -141,6 +160,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         stills,
         preloads,
         cameras: pairing,
+        hardware,
         renditions: { of: (name) => renditions[name] ?? [] },
         events,
         dataDir: options.dataDir ?? null,

@@ -469,6 +469,21 @@ test('a body that never ends is refused', async (t) => {
   assert.equal(answer.status, 413);
 });
 
+test('what hardware does is told as go2rtc tells it, with the reason', async (t) => {
+  const server = await start(t);
+  const { status, json } = await server.get('/api/ffmpeg/hardware');
+  assert.equal(status, 200);
+  const urls = json.sources.map(({ url }: { url: string }) => url);
+  for (const kind of ['vaapi', 'cuda', 'v4l2m2m']) {
+    for (const codec of ['h264', 'h265']) assert.ok(urls.includes(`ffmpeg:...#video=${codec}#hardware=${kind}`));
+  }
+  for (const { name, info } of json.sources) {
+    assert.match(name, /^(OK|ERROR)$/);
+    if (name === 'ERROR') assert.match(info, /: ./);
+  }
+  assert.ok(json.hardware.every((report: object) => 'decode' in report && 'encode' in report));
+});
+
 test('log, restart, exit, schema, graph and what can be discovered', async (t) => {
   const server = await start(t);
   server.ring.push('{"level":"info","message":"x"}\n');
@@ -485,7 +500,6 @@ test('log, restart, exit, schema, graph and what can be discovered', async (t) =
     ['POST', '/api/exit?code=126', 400, 'Code must be in the range [0, 125]\n'],
     ['POST', '/api/exit?code=x', 400, 'Code must be in the range [0, 125]\n'],
     ['POST', '/api/exit?code=7', 200, ''],
-    ['GET', '/api/ffmpeg/hardware', 404, 'no sources\n'],
     ['GET', '/api/v4l2', 404, 'no sources\n'],
     ['GET', '/api/hass', 404, 'no hass config\n'],
     ['GET', '/api/homekit', 200, 'null\n'],

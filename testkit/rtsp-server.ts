@@ -43,6 +43,7 @@ export async function startTestRtspServer(options: {
     preloads: unused as Env['preloads'],
     cameras: unused as Env['cameras'],
     renditions: { of: () => [] },
+    hardware: { reports: async () => [] },
     events: new EventBus(testHub.log),
     dataDir: null,
     product: 'hearthcam/test',

@@ -69,6 +69,7 @@ async function registered(output: OutputModule, hub: Hub, scope: Scope): Promise
     preloads: new Preloads(hub, SILENT, scope),
     cameras: { variants: (name) => [name], all: () => ({}) },
     renditions: { of: () => [] },
+    hardware: { reports: async () => [] },
     events: new EventBus(SILENT),
     dataDir: null,
     product: 'hearthcam',

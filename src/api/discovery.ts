@@ -8,7 +8,6 @@ import type { TalkApi } from './talk.ts';
  * error.
  */
 const NO_SOURCES: readonly string[] = [
-  '/api/ffmpeg/hardware',
   '/api/ffmpeg/devices',
   '/api/v4l2',
   '/api/alsa',

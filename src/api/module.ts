@@ -2,6 +2,7 @@ import type { Env, OutputModule } from '../core/contracts.ts';
 import { mountApplication } from './application.ts';
 import { StreamDescriber } from './describe.ts';
 import { mountDiscovery } from './discovery.ts';
+import { mountHardware } from './hardware.ts';
 import { mountPreload } from './preload.ts';
 import { mountQualities } from './qualities.ts';
 import type { ApiServices } from './services.ts';
@@ -19,6 +20,7 @@ export function createApi(services: ApiServices): OutputModule {
       new StreamsApi(env, services, describer, talk).mount();
       mountPreload(env, services, describer);
       mountDiscovery(env, talk);
+      mountHardware(env);
       mountQualities(env);
     },
   };

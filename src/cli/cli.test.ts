@@ -146,6 +146,20 @@ test('check of addresses with a protocol, as Home Assistant writes them, finds n
   assert.equal(out, 'f.yaml: all right\n');
 });
 
+test('check --hardware says of each kind what it does or why not', async () => {
+  const { code, out } = await run('/', 'check', '--hardware');
+  assert.equal(code, 0);
+  const [head, ...lines] = out.split('\n');
+  assert.match(head ?? '', /^Hardware +Setting +Device +Decodes +Codes$/);
+  for (const setting of ['cuda', 'vaapi', 'qsv', 'rkmpp', 'v4l2m2m']) {
+    assert.ok(
+      lines.some((line) => new RegExp(`\\S +${setting} +\\S`).test(line)),
+      setting,
+    );
+  }
+  assert.match(out, /\n(Pictures are decoded and coded by the processor\.|Used by default: .*)\n$/);
+});
+
 test('check of a right file says so; of none, what to do', async (t) => {
   const cwd = folder(t, { 'go2rtc.yaml': 'streams:\n  a: rtsp://h/1\n' });
   assert.deepEqual(await run(cwd, 'check'), { code: 0, out: 'go2rtc.yaml: all right\n', err: '' });

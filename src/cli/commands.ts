@@ -28,9 +28,15 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'check',
-    usage: 'check [-c FILE]…',
+    usage: 'check [-c FILE]… | check --hardware',
     help: 'read the configuration and print what is wrong, with line and column; exit code 1 on errors',
-    options: [CONFIG_OPTION],
+    options: [
+      CONFIG_OPTION,
+      {
+        names: ['hardware'],
+        help: 'try instead what the graphics hardware decodes and codes, and say what is missing',
+      },
+    ],
   },
   {
     name: 'simulate',

@@ -59,6 +59,10 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number 
   const configs = parsed.options.get('config') ?? [];
   switch (command.name) {
     case 'check': {
+      if (parsed.options.has('hardware')) {
+        const { checkHardware } = await import('./hardware.ts');
+        return checkHardware(terminal);
+      }
       const { check } = await import('./check.ts');
       return check(configs, terminal);
     }

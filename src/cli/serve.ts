@@ -29,6 +29,7 @@ import { outputs as allOutputs } from '../modules.ts';
 import { createCodecProcess } from '../transcode/codec-process.ts';
 import { crossProblems, unsaidListeners } from './cross-checks.ts';
 import { dataFolder } from './data-folder.ts';
+import { hardwareCacheFile } from './hardware.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { openLog } from './log.ts';
 import type { Terminal } from './main.ts';
@@ -96,6 +97,7 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
     webRoot: api.static_dir === '' ? builtInPages() : resolve(terminal.cwd, api.static_dir),
     dataDir: demo === undefined ? dataFolder(config, terminal, store.path) : null,
     product: `hearthcam/${VERSION}`,
+    hardwareCacheFile: hardwareCacheFile(terminal.env),
   });
   scope.defer(() => app.close());
   const configLog = log.child('config');

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodType } from 'zod';
 import type { EventBus } from './events.ts';
+import type { HardwareFinder } from './hardware.ts';
 import type { Hub } from './hub.ts';
 import type { Log } from './log.ts';
 import type { AccessUnit, VideoFormat } from './media.ts';
@@ -131,6 +132,7 @@ export interface Env {
   readonly preloads: Preloads;
   readonly cameras: Cameras;
   readonly renditions: Renditions;
+  readonly hardware: HardwareFinder;
   /** What is noticed at the cameras. */
   readonly events: EventBus;
   /** Where modules keep what must outlive the program (see `data-folder.ts`); null: nowhere, keep it in memory. */

@@ -201,6 +201,7 @@ async function startRtsp(
     preloads: new Preloads(hub, log, scope),
     cameras: { variants: (name) => [name], all: () => ({}) },
     renditions: { of: () => [] },
+    hardware: { reports: async () => [] },
     events: new EventBus(log),
     dataDir: null,
     product: 'hearthcam-simulator',

@@ -3,6 +3,7 @@ import { type Log, type LogFields, LogLimiter } from '../core/log.ts';
 import type { AccessUnit, Track, TrackFormat } from '../core/media.ts';
 import type { Stream } from '../core/stream.ts';
 import { type Target, targetKey } from '../core/targets.ts';
+import type { PipeHardware } from './pipe-hardware.ts';
 import type { PipelineReport } from './pipeline-protocol.ts';
 import type { Worker, WorkerClient } from './worker.ts';
 
@@ -40,6 +41,8 @@ export interface PipeOptions {
   readonly log: Log;
   /** A process of its own, for the case that this pipe ends the one that it shares; absent: it has one. */
   readonly ownWorker?: () => Worker;
+  /** What it may have done by hardware; absent: nothing. */
+  readonly hardware?: PipeHardware;
   readonly onDispose?: () => void;
 }
 
@@ -69,7 +72,9 @@ export class Pipe implements WorkerClient, Disposable {
   readonly #outputs = new Map<number, Output>();
   readonly #unsubscribe: () => void;
   readonly #onDispose: () => void;
+  readonly #hardware: PipeHardware | undefined;
   #added = false;
+  #disposed = false;
   #lastOut = 0;
   /** The process runs and has been told about the input. */
   #begun = false;
@@ -89,6 +94,7 @@ export class Pipe implements WorkerClient, Disposable {
     this.#id = options.id;
     this.#log = options.log;
     this.#ownWorker = options.ownWorker;
+    this.#hardware = options.hardware;
     this.#onDispose = options.onDispose ?? (() => {});
     this.#unsubscribe = this.#stream.subscribe((units) => this.#onUnits(units), { immediate: true });
   }
@@ -104,7 +110,11 @@ export class Pipe implements WorkerClient, Disposable {
     // Not before there is an output: the first pictures would be decoded for nobody.
     if (!this.#added) {
       this.#added = true;
-      this.#worker.add(this.#id, this);
+      const begin = (): void => {
+        if (!this.#disposed) this.#worker.add(this.#id, this);
+      };
+      if (this.#hardware === undefined) begin();
+      else this.#hardware.whenKnown(begin);
     }
     return out;
   }
@@ -114,6 +124,7 @@ export class Pipe implements WorkerClient, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#disposed = true;
     this.#unsubscribe();
     this.#outputs.clear();
     this.#worker.remove(this.#id);
@@ -123,6 +134,7 @@ export class Pipe implements WorkerClient, Disposable {
   // What the worker says.
 
   onStart(): void {
+    this.#hardware?.onStart(this.#worker.deaths > 0);
     this.#begun = false;
     this.#format = undefined;
     this.#pushed = 0;
@@ -172,7 +184,8 @@ export class Pipe implements WorkerClient, Disposable {
         return;
       }
       case 'note':
-        this.#warn(`${targetKey(output.target)} of "${this.#stream.name}": ${report.message}`);
+        // Hardware that fails does so for all outputs.
+        this.#warn(`${targetKey(output.target)} of "${this.#stream.name}": ${report.message}`, {}, report.message);
         return;
       default:
         report satisfies never;
@@ -223,8 +236,9 @@ export class Pipe implements WorkerClient, Disposable {
     return !full && (unit.key || !this.#awaitsKey);
   }
 
-  #warn(message: string, fields: LogFields = {}): void {
-    const left = this.#limiter.admit(message);
+  /** @param about what is said seldom, whatever the rest of the message */
+  #warn(message: string, fields: LogFields = {}, about = message): void {
+    const left = this.#limiter.admit(about);
     if (left !== null) this.#log.warn(message, left > 0 ? { ...fields, repeated: left } : fields);
   }
 
@@ -234,7 +248,9 @@ export class Pipe implements WorkerClient, Disposable {
     this.#awaitsKey = false;
     if (format !== this.#format) {
       this.#format = format;
-      this.#worker.send({ type: 'input', pipe: this.#id, format });
+      const hardware = this.#hardware?.reports() ?? [];
+      const order = { type: 'input', pipe: this.#id, format } as const;
+      this.#worker.send(hardware.length === 0 ? order : { ...order, hardware });
       if (!this.#begun) {
         this.#begun = true;
         for (const out of this.#outputs.keys()) this.#sendOutput(out);
@@ -247,7 +263,7 @@ export class Pipe implements WorkerClient, Disposable {
   #sendOutput(out: number): void {
     const output = this.#outputs.get(out);
     if (output === undefined) return;
-    const { target } = output;
+    const target = this.#hardware?.order(output.target) ?? output.target;
     const afterPts = this.#track.kind === 'video' ? Math.max(output.lastPts, this.#liveFromPts) : LONG_AGO;
     this.#worker.send({ type: 'output', pipe: this.#id, out, target, afterPts });
   }

@@ -1,9 +1,11 @@
 import { assertNever, WireError } from '../core/errors.ts';
+import type { HardwareReport } from '../core/hardware.ts';
 import type { TrackFormat } from '../core/media.ts';
 import { MAX_MOSAIC_CELLS, type MosaicShape } from '../core/mosaic.ts';
 import { IpcFields, type IpcMessage } from '../core/process/ipc.ts';
 import { HARDWARE, MADE_AUDIO_CODECS, MADE_VIDEO_CODECS, PICTURE_LIMITS, type Target } from '../core/targets.ts';
 import { encodeFormat, parseFormat } from './format-ipc.ts';
+import { formatReports, parseReports } from './hardware/report.ts';
 import { JOB_FAULTS, type JobFault } from './protocol.ts';
 
 /**
@@ -16,6 +18,8 @@ export type PipelineOrder =
       readonly type: 'input';
       readonly pipe: number;
       readonly format: TrackFormat;
+      /** What works here of the hardware, for outputs that are to use it. */
+      readonly hardware?: readonly HardwareReport[];
       /** Its pictures are shown in a cell of a mosaic; it has no outputs then. */
       readonly cell?: MosaicCellRef;
     }
@@ -91,7 +95,10 @@ export function isOrder(message: IpcMessage): boolean {
 
 /** As it goes over the socket. */
 export function encodeOrder(order: PipelineOrder): { header: object; payload?: Buffer } {
-  if (order.type === 'input') return withFormat(order);
+  if (order.type === 'input') {
+    const { hardware, ...input } = order;
+    return withFormat(hardware === undefined ? input : { ...input, hardware: formatReports(hardware) });
+  }
   if (order.type === 'unit') return withData(order);
   return { header: order };
 }
@@ -123,6 +130,7 @@ export function parseOrder(message: IpcMessage): PipelineOrder {
         type,
         pipe,
         format: parseFormat(fields.object('format'), message.payload),
+        ...(fields.has('hardware') ? { hardware: parseReports(fields.text('hardware')) } : {}),
         ...(fields.has('cell') ? { cell: parseCell(fields.object('cell')) } : {}),
       };
     case 'mosaic':

@@ -3,10 +3,12 @@ import type { Log } from '../core/log.ts';
 import type { Track } from '../core/media.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Stream } from '../core/stream.ts';
-import { type Target, targetKey } from '../core/targets.ts';
+import { type Hardware, type Target, targetKey } from '../core/targets.ts';
 import { planAudio } from './audio-format.ts';
+import type { HardwareService } from './hardware/hardware.ts';
 import { MadeTrack } from './made-track.ts';
 import { Pipe } from './pipe.ts';
+import { PipeHardware } from './pipe-hardware.ts';
 import { checkVideoTarget, scaledSize } from './process/video-target.ts';
 import { JobError } from './protocol.ts';
 import { Worker } from './worker.ts';
@@ -17,6 +19,8 @@ export interface PipesOptions {
   readonly scope: Scope;
   /** Videos that may be coded at the same time. */
   readonly maxEncodes: () => number;
+  /** What may be done by hardware; absent: nothing. */
+  readonly hardware?: { readonly service: HardwareService; readonly setting: () => Hardware | 'off' };
   /** See `WorkerOptions`; for tests. */
   readonly hangMs?: number;
 }
@@ -70,6 +74,7 @@ export class Pipes {
    */
   take(stream: Stream, track: Track, target: Target): { value: MadeTrack; release: () => void } {
     checkTarget(stream, track, target);
+    this.#checkHardware(stream, target);
     return stream.share(`made:${track.id}:${targetKey(target)}`, () => {
       // Sound and JPEGs cost little beside what they are made of.
       const limited = target.kind === 'video' && target.codec !== 'jpeg';
@@ -87,6 +92,20 @@ export class Pipes {
       );
       if (limited) this.#coded.add(made);
       return made;
+    });
+  }
+
+  /** @throws HearthcamError 400 for hardware that is known not to work here, where the owner lets any be used */
+  #checkHardware(stream: Stream, target: Target): void {
+    const { hardware } = this.#options;
+    if (hardware === undefined || target.kind !== 'video' || target.hardware === undefined) return;
+    if (hardware.setting() === 'off') return;
+    const problem = hardware.service.problem(target.hardware);
+    if (problem === null) return;
+    throw new HearthcamError('codec.hardware', `${target.codec} of "${stream.name}" can't be made: ${problem}`, {
+      status: 400,
+      permanent: true,
+      hint: 'leave #hardware out, or write #hardware alone',
     });
   }
 
@@ -160,7 +179,10 @@ export class Pipes {
       return own;
     };
     if (track.kind === 'audio') return new Pipe({ stream, track, worker: this.#audio, id, log, ownWorker, onDispose });
-    return new Pipe({ stream, track, worker: ownWorker(), id, log, onDispose });
+    const { hardware } = this.#options;
+    const by =
+      hardware === undefined ? {} : { hardware: new PipeHardware({ ...hardware, log, name: `"${stream.name}"` }) };
+    return new Pipe({ stream, track, worker: ownWorker(), id, log, onDispose, ...by });
   }
 
   /** The scope waits for its end. */

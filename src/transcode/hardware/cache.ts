@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { HardwareReport } from '../../core/hardware.ts';
 import { IpcFields } from '../../core/process/ipc.ts';
-import { parseReports, plainReport } from './report.ts';
+import { formatReports, parseReports } from './report.ts';
 
 /** What didn't work may have been put right by what the fingerprint does not show. */
 const VALID_MS = 7 * 24 * 3_600_000;
@@ -29,7 +29,7 @@ export class HardwareCache {
       const fields = new IpcFields(JSON.parse(await readFile(this.#file, 'utf8')));
       if (fields.text('key') !== this.#key) return null;
       const ageMs = Date.now() - fields.number('madeMs', 0, Number.MAX_SAFE_INTEGER);
-      const reports = parseReports(JSON.parse(fields.text('reports')));
+      const reports = parseReports(fields.text('reports'));
       const failed = reports.some(({ error }) => error !== undefined);
       return ageMs >= 0 && ageMs < (failed ? VALID_FAILURE_MS : VALID_MS) ? reports : null;
     } catch {
@@ -40,11 +40,7 @@ export class HardwareCache {
   /** @returns why it was not written, or null */
   async write(reports: readonly HardwareReport[]): Promise<unknown> {
     if (this.#file === null) return null;
-    const text = JSON.stringify({
-      key: this.#key,
-      madeMs: Date.now(),
-      reports: JSON.stringify(reports.map(plainReport)),
-    });
+    const text = JSON.stringify({ key: this.#key, madeMs: Date.now(), reports: formatReports(reports) });
     try {
       await mkdir(dirname(this.#file), { recursive: true });
       // Whoever reads it at the same time sees the old one or the new one.

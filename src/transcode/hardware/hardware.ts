@@ -34,6 +34,8 @@ export interface HardwareOptions {
 export class HardwareService implements HardwareFinder {
   readonly #options: HardwareOptions;
   #known: readonly HardwareReport[] | null = null;
+  /** What this machine may have. */
+  #looked: Looked | undefined;
   #finding: Promise<readonly HardwareReport[]> | undefined;
 
   constructor(options: HardwareOptions) {
@@ -77,18 +79,21 @@ export class HardwareService implements HardwareFinder {
     return reports.filter((report) => works(report) && (setting === 'auto' || report.kind === setting));
   }
 
-  /** Why hardware of this kind can't be used here; null when it can, or nothing is known yet. */
+  /** Why hardware of this kind can't be used here; null when it can, or nothing is known yet. Begins no trial. */
   problem(kind: Hardware): string | null {
     if (kind === 'auto') return null;
-    const reports = this.known;
-    if (reports === null || reports.some((report) => report.kind === kind && works(report))) return null;
-    const report = reports.find((one) => one.kind === kind);
+    this.#looked ??= this.#look();
+    const { candidates, absent } = this.#looked;
+    const isThere = candidates.some((one) => one.kind === kind);
+    if (isThere && (this.#known === null || this.#known.some((one) => one.kind === kind && works(one)))) return null;
+    const report = (isThere ? (this.#known ?? []) : absent).find((one) => one.kind === kind);
     const hint = report?.hint === undefined ? '' : `; ${report.hint}`;
     return `${HARDWARE_NAMES[kind]} does not work on this machine: ${report?.error ?? 'nothing was found'}${hint}`;
   }
 
   #find(fromCache: boolean): Promise<readonly HardwareReport[]> {
-    const looked = (this.#options.look ?? lookForHardware)();
+    const looked = this.#look();
+    this.#looked = looked;
     // Without a device there is nothing to wait for.
     if (looked.candidates.length === 0) {
       const reports = sorted(looked.absent);
@@ -96,6 +101,10 @@ export class HardwareService implements HardwareFinder {
       return Promise.resolve(reports);
     }
     return this.#try(looked, fromCache);
+  }
+
+  #look(): Looked {
+    return (this.#options.look ?? lookForHardware)();
   }
 
   async #try(looked: Looked, fromCache: boolean): Promise<readonly HardwareReport[]> {

@@ -21,12 +21,22 @@ export function parseReport(value: unknown): HardwareReport {
   };
 }
 
-/** @throws WireError */
-export function parseReports(value: unknown): readonly HardwareReport[] {
+/** As `formatReports` writes them. @throws WireError */
+export function parseReports(text: string): readonly HardwareReport[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new WireError('hardware.reports', 'reports about hardware are JSON', 0, { cause: error });
+  }
   if (!Array.isArray(value) || value.length > MAX_REPORTS) {
     throw new WireError('hardware.reports', 'reports about hardware are a list', 0);
   }
   return value.map(parseReport);
+}
+
+export function formatReports(reports: readonly HardwareReport[]): string {
+  return JSON.stringify(reports.map(plainReport));
 }
 
 /** What `parseReport` reads. */

@@ -1,10 +1,12 @@
+import type { HardwareReport } from '../../core/hardware.ts';
 import type { IpcMessage } from '../../core/process/ipc.ts';
 import type { MakePipeline, Pipeline, PipelineEvents, PipelineUnit } from '../pipeline.ts';
 import { encodeReport, type PipelineOrder, type PipelineReport, parseOrder } from '../pipeline-protocol.ts';
 import { JobError } from '../protocol.ts';
 import { makeAudioPipeline } from './audio-pipeline.ts';
+import { hardwareCodecs } from './hardware-codecs.ts';
 import { Mosaic } from './mosaic.ts';
-import { makeVideoPipeline } from './video-pipeline.ts';
+import { makeVideoPipeline, makeVideoPipelineWith } from './video-pipeline.ts';
 
 /** Whoever works through a long queue says so from time to time, or would be taken to hang. */
 const PROGRESS_MS = 500;
@@ -20,6 +22,10 @@ const MAKERS: Readonly<Record<'video' | 'audio', MakePipeline>> = {
   video: makeVideoPipeline,
   audio: makeAudioPipeline,
 };
+
+function makerFor(kind: 'video' | 'audio', hardware: readonly HardwareReport[] = []): MakePipeline {
+  return kind === 'video' && hardware.length > 0 ? makeVideoPipelineWith(hardwareCodecs(hardware)) : MAKERS[kind];
+}
 
 /** The pipes of this process: does what the server orders, and reports. */
 export class Pipelines {
@@ -78,7 +84,7 @@ export class Pipelines {
     this.#mosaics.delete(pipe);
   }
 
-  #setInput({ pipe, format, cell }: Extract<PipelineOrder, { type: 'input' }>): void {
+  #setInput({ pipe, format, cell, hardware }: Extract<PipelineOrder, { type: 'input' }>): void {
     const known = this.#running.get(pipe);
     if (known !== undefined) {
       known.format = format;
@@ -86,7 +92,7 @@ export class Pipelines {
     }
     const pipeline =
       cell === undefined
-        ? MAKERS[format.kind](format, this.#events(pipe))
+        ? makerFor(format.kind, hardware)(format, this.#events(pipe))
         : this.#mosaics.get(cell.mosaic)?.input(cell.slot);
     // A cell that its mosaic hasn't got, or whose mosaic has ended.
     if (pipeline === undefined) return;

@@ -22,9 +22,11 @@ const TICKS_A_PICTURE = 90_000 / FPS;
 /** Pictures are compared in this size: noise of coding is lost by it, wrong rows and colours are not. */
 const SMALL = { width: 160, height: 90 } as const;
 
-/** A few pictures with a wedge of grey, coloured fields and something that moves. */
+/** A few pictures with a wedge of grey that moves to the left, coloured fields and a block that moves down. */
 export class TestPictures implements Disposable {
-  readonly #pictures: readonly Frame[] = Array.from({ length: TEST_PICTURES }, (_, index) => paint(index));
+  /** Held as long as the pictures: node-av does not keep what it makes a picture of from being collected. */
+  readonly #pixels: readonly Buffer[] = Array.from({ length: TEST_PICTURES }, (_, index) => paint(index));
+  readonly #pictures: readonly Frame[] = this.#pixels.map(frameOf);
   readonly #small: readonly Buffer[] = this.#pictures.map(shrink);
 
   /** @throws Error when the encoder can't */
@@ -83,9 +85,11 @@ export function decodePictures(
   return seen;
 }
 
-function paint(index: number): Frame {
+function paint(index: number): Buffer {
   const luma = Buffer.alloc(WIDTH * HEIGHT);
-  const row = Buffer.from(Array.from({ length: WIDTH }, (_, x) => 16 + Math.floor((x * 219) / WIDTH)));
+  const row = Buffer.from(
+    Array.from({ length: WIDTH }, (_, x) => 16 + Math.floor((((x + 160 * index) % WIDTH) * 219) / WIDTH)),
+  );
   for (let y = 0; y < HEIGHT; y++) row.copy(luma, y * WIDTH);
   // A bright block that goes to the right and down.
   for (let y = 0; y < 160; y++) {
@@ -97,7 +101,11 @@ function paint(index: number): Frame {
     for (let y = 0; y < HEIGHT / 2; y++) plane.fill(right, y * (WIDTH / 2) + WIDTH / 4, (y + 1) * (WIDTH / 2));
     return plane;
   };
-  const picture = Frame.fromVideoBuffer(Buffer.concat([luma, chroma(90, 200), chroma(190, 80)]), {
+  return Buffer.concat([luma, chroma(90, 200), chroma(190, 80)]);
+}
+
+function frameOf(pixels: Buffer, index: number): Frame {
+  const picture = Frame.fromVideoBuffer(pixels, {
     width: WIDTH,
     height: HEIGHT,
     format: AV_PIX_FMT_YUV420P,

@@ -65,7 +65,8 @@ export async function tryKind(
     try {
       makers.open();
     } catch (error) {
-      return tell(await wordsOf(error));
+      const words = await wordsOf(error);
+      return { ...tell(words), hint: hintFor(kind, words) };
     }
     for (const codec of HARDWARE_CODECS) {
       for (const [list, what, trial] of [
