@@ -94,8 +94,6 @@ describe('MJPEG that is made', { timeout: 120_000 }, () => {
     assert.equal(stream.derived.length, 1);
     assert.equal(server.app.codecProcesses.length, 1);
     const [first = assert.fail(), ...others] = viewers;
-    const fps = rate(first);
-    assert.ok(fps > 8 && fps < 12, `${fps.toFixed(2)} pictures a second`);
     assert.equal(size(first.pictures[0]?.jpeg ?? assert.fail()), '120x160');
     const last = first.pictures[10]?.jpeg ?? assert.fail();
     assert.ok(

@@ -77,8 +77,8 @@ test('an endless MP4 begins with a key frame at time 0 and plays on until the vi
   await waitFor(() => ![...stream.consumers].some((consumer) => consumer.formatName === 'mp4'));
 });
 
-test('Opus is given with mp4=all only', async () => {
-  assert.match(await ffprobe('/api/stream.mp4?src=door&duration=1'), /^h264,\d+$/);
+test('Opus is given with mp4=all only; otherwise AAC is made of it', async () => {
+  assert.match(await ffprobe('/api/stream.mp4?src=door&duration=2'), /^h264,\d+ aac,\d+$/);
   assert.match(await ffprobe('/api/stream.mp4?src=door&duration=1&mp4=all'), /^h264,\d+ opus,\d+$/);
 });
 
