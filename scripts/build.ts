@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs';
-import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -76,7 +76,18 @@ async function buildServer(): Promise<void> {
     outdir: 'dist',
   });
   const outputs = [program, helpers].flatMap((result) => Object.keys(result.metafile?.outputs ?? {}));
-  await prune(new Set(outputs.map((path) => relative('dist', path))));
+  await prune(new Set([...outputs.map((path) => relative('dist', path)), ...(await copyRuntime())]));
+}
+
+/** The WebAssembly that runs the model that hears; its worker thread looks for it beside itself. */
+async function copyRuntime(): Promise<readonly string[]> {
+  const files = ['litert_wasm_internal.js', 'litert_wasm_internal.wasm'];
+  const target = 'listen/process/litert';
+  await mkdir(join(DIST, target), { recursive: true });
+  for (const file of files) {
+    await copyFile(join(ROOT, 'node_modules/@litertjs/core/wasm', file), join(DIST, target, file));
+  }
+  return files.map((file) => `${target}/${file}`);
 }
 
 const startedAt = new Date();

@@ -65,6 +65,19 @@ export const COMMANDS: readonly CommandSpec[] = [
       { names: ['param-sets'], value: 'WHERE', help: 'parameter sets: sdp, inband or both (default)' },
     ],
   },
+  {
+    name: 'listen',
+    usage: 'listen FILE | listen --evaluate DIR',
+    help: 'print when a baby cries in a recording; or score the detector on a labelled folder (docs/cry.md)',
+    options: [
+      { names: ['evaluate'], value: 'DIR', help: 'folder with scenes/*.csv and clips/labels.csv' },
+      { names: ['sensitivity'], value: 'WORD', help: 'low, balanced (default) or high' },
+      { names: ['sound'], value: 'NAME', help: 'listen also for this sound, e.g. bark; may be repeated' },
+      { names: ['models'], value: 'DIR', help: 'where the model lies or is put (default models)' },
+      { names: ['json'], help: 'print everything as JSON' },
+      { names: ['plot'], value: 'FILE.svg', help: 'draw score, level and events, or the curve of an evaluation' },
+    ],
+  },
 ];
 
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [

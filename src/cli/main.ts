@@ -53,7 +53,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number 
     throw new UsageError('running in the background (-d) is not supported', 'use systemd, Docker, or & of the shell');
   }
   const stray = parsed.positionals[0];
-  if (stray !== undefined) {
+  if (stray !== undefined && command.name !== 'listen') {
     throw new UsageError(`unexpected "${stray}"`, `to use a configuration file: hearthcam ${command.name} -c ${stray}`);
   }
   const configs = parsed.options.get('config') ?? [];
@@ -65,6 +65,10 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number 
       }
       const { check } = await import('./check.ts');
       return check(configs, terminal);
+    }
+    case 'listen': {
+      const { listen } = await import('./listen.ts');
+      return listen(parsed, terminal);
     }
     case 'simulate': {
       const { simulate } = await import('./simulate.ts');

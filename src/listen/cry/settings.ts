@@ -1,0 +1,39 @@
+import type { MachineSettings } from './machine.ts';
+
+export const SENSITIVITIES = ['low', 'balanced', 'high'] as const;
+export type Sensitivity = (typeof SENSITIVITIES)[number];
+
+/** `listen.cry` of the configuration: a word, or numbers of which those left out are of `balanced`. */
+export type CrySettings =
+  | Sensitivity
+  | {
+      /** Averaged confidence (0 to 1) at which it begins. */
+      readonly threshold?: number | undefined;
+      /** So many seconds are averaged. */
+      readonly seconds?: number | undefined;
+      /** It is over after so many seconds without. */
+      readonly release?: number | undefined;
+    };
+
+const HOP_S = 0.4875;
+const BALANCED: MachineSettings = { on: 1.25, off: -0.5, windows: 4, releaseMs: 4_000 };
+
+/** What the words mean; docs/cry.md shows how they were chosen. */
+export const CRY_MACHINES: Readonly<Record<Sensitivity, MachineSettings>> = {
+  low: { ...BALANCED, on: 2.25 },
+  balanced: BALANCED,
+  high: { ...BALANCED, on: 0.25 },
+};
+
+/** Settings of the machine, whose evidence are log-odds. */
+export function crySettings(settings: CrySettings): MachineSettings {
+  if (typeof settings === 'string') return CRY_MACHINES[settings];
+  const { threshold, seconds, release } = settings;
+  const on = threshold === undefined ? BALANCED.on : Math.log(threshold / (1 - threshold));
+  return {
+    on,
+    off: on - (BALANCED.on - BALANCED.off),
+    windows: seconds === undefined ? BALANCED.windows : Math.max(1, Math.round(seconds / HOP_S)),
+    releaseMs: release === undefined ? BALANCED.releaseMs : release * 1_000,
+  };
+}
