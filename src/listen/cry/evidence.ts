@@ -24,8 +24,8 @@ export function cryFeatures(scores: ArrayLike<number>, embedding: ArrayLike<numb
   }
   for (let at = 0; at < SCORES; at++) {
     const score = scores[at] ?? 0;
-    const bounded = Math.min(score, 1 - LOWEST);
-    out[EMBEDDING + at] = bounded <= LOWEST ? 0 : (Math.log(bounded / (1 - bounded)) - FLOOR) * SCORE_SCALE;
+    const odds = Math.min(score, 1 - LOWEST) / (1 - Math.min(score, 1 - LOWEST));
+    out[EMBEDDING + at] = score > LOWEST ? (Math.log(odds) - FLOOR) * SCORE_SCALE : 0;
   }
 }
 
