@@ -101,7 +101,9 @@ describe('what the browser can not play by itself', { timeout: 180_000 }, () => 
           const video = document.createElement('video');
           video.muted = true;
           document.body.append(video);
-          const hls = new Hls({ lowLatencyMode: true });
+          // Some distance from the live edge: when a media element runs dry, Chromium's Web Audio, by which the sound is
+          // measured, is out of step with the picture for good.
+          const hls = new Hls({ lowLatencyMode: false, liveSyncDuration: 4 });
           window.fatal = [];
           hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) window.fatal.push(data.details); });
           hls.loadSource('${app.url}/api/stream.m3u8?src=${stream}');
