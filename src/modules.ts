@@ -5,6 +5,7 @@ import { withOwnStreams } from './core/own-streams.ts';
 import type { Remaker } from './core/remaking.ts';
 import type { SourceModule } from './core/source.ts';
 import type { Hardware } from './core/targets.ts';
+import { events } from './events/module.ts';
 import { aac } from './outputs/aac/module.ts';
 import { flv } from './outputs/flv/module.ts';
 import { frame } from './outputs/frame/frame.ts';
@@ -75,4 +76,5 @@ export const outputs: readonly OutputModule[] = [
   flv,
   aac,
   httpIngest,
+  events,
 ];

@@ -19,6 +19,8 @@ export interface InitOptions {
   readonly rotate?: 0 | 90 | 180 | 270;
   /** Pixel aspect ratio as [horizontal, vertical] spacing. */
   readonly pixelAspect?: readonly [number, number];
+  /** How long a finished file is with all its fragments, so that players can show it before they have read it. */
+  readonly durationMs?: number;
 }
 
 const MATRICES: Readonly<Record<0 | 90 | 180 | 270, readonly number[]>> = {
@@ -31,13 +33,16 @@ const MATRICES: Readonly<Record<0 | 90 | 180 | 270, readonly number[]>> = {
 /** Initialization segment of a fragmented MP4 (ISO/IEC 14496-12 §8.8): `ftyp` and a `moov` without samples. */
 export function initSegment(tracks: readonly Mp4Track[], options: InitOptions = {}): Buffer {
   const ftyp = box('ftyp', text('iso5'), u32(512), text('iso5iso6mp41'));
+  const { durationMs } = options;
   const nextTrackId = Math.max(0, ...tracks.map((track) => track.id)) + 1;
   const moov = box(
     'moov',
-    mvhd(nextTrackId),
+    mvhd(nextTrackId, durationMs ?? 0),
     tracks.map((track) => trak(track, options)),
     box(
       'mvex',
+      // §8.8.2; FFmpeg, and so Chromium, looks at `mvhd` instead.
+      durationMs === undefined ? [] : [fullBox('mehd', 0, 0, u32(durationMs))],
       tracks.map((track) => fullBox('trex', 0, 0, u32(track.id, 1, 0, 0, 0))),
     ),
   );
@@ -46,12 +51,12 @@ export function initSegment(tracks: readonly Mp4Track[], options: InitOptions = 
 
 const MOVIE_TIMESCALE = 1_000;
 
-function mvhd(nextTrackId: number): Buffer {
+function mvhd(nextTrackId: number, durationMs: number): Buffer {
   return fullBox(
     'mvhd',
     0,
     0,
-    u32(0, 0, MOVIE_TIMESCALE, 0),
+    u32(0, 0, MOVIE_TIMESCALE, durationMs),
     u32(0x0001_0000), // rate 1.0
     u16(0x0100, 0), // volume 1.0
     zeros(8),
