@@ -134,6 +134,9 @@ export class SoundReader {
   }
 
   #mix(): Piece | undefined {
+    // WAV tells the number of channels and not which they are; the mixer wants to know.
+    const { nbChannels, mask } = this.#frame.channelLayout;
+    if (mask === 0n && nbChannels <= 2) this.#frame.channelLayout = layoutOf(nbChannels);
     const { bestEffortTimestamp, sampleRate, channelLayout, nbSamples } = this.#frame;
     const { num, den } = this.#stream.timeBase;
     if (nbSamples <= 0 || sampleRate <= 0) return undefined;
@@ -144,7 +147,7 @@ export class SoundReader {
     made.alloc();
     made.format = AV_SAMPLE_FMT_S16;
     made.sampleRate = sampleRate;
-    made.channelLayout = channels === 1 ? AV_CHANNEL_LAYOUT_MONO : AV_CHANNEL_LAYOUT_STEREO;
+    made.channelLayout = layoutOf(channels);
     FFmpegError.throwIfError(this.#mixerFor(channels).convertFrame(made, this.#frame), 'mix the sound');
     const bytes = made.nbSamples * channels * 2;
     // Copied: the frame's memory is given back at the end of this call.
@@ -158,15 +161,18 @@ export class SoundReader {
     if (this.#mixer?.key === key) return this.#mixer.context;
     this.#mixer?.context.free();
     const context = new SoftwareResampleContext();
-    const layout = channels === 1 ? AV_CHANNEL_LAYOUT_MONO : AV_CHANNEL_LAYOUT_STEREO;
     // Checked border: of a frame of sound `format` is that of its samples.
     const from = format as Parameters<SoftwareResampleContext['allocSetOpts2']>[4];
     FFmpegError.throwIfError(
-      context.allocSetOpts2(layout, AV_SAMPLE_FMT_S16, sampleRate, channelLayout, from, sampleRate),
+      context.allocSetOpts2(layoutOf(channels), AV_SAMPLE_FMT_S16, sampleRate, channelLayout, from, sampleRate),
       'set up the mixer',
     );
     FFmpegError.throwIfError(context.init(), 'set up the mixer');
     this.#mixer = { context, key };
     return context;
   }
+}
+
+function layoutOf(channels: number) {
+  return channels === 1 ? AV_CHANNEL_LAYOUT_MONO : AV_CHANNEL_LAYOUT_STEREO;
 }
