@@ -60,6 +60,8 @@ export interface AppOptions {
   readonly product: string;
   /** Where modules keep what must outlive the program; absent or null: in memory only. */
   readonly dataDir?: string | null;
+  /** Where models lie, see `Env.modelsDir`. */
+  readonly modelsDir?: string | null;
   /** Where what was found about the hardware is kept; absent: nowhere. */
   readonly hardwareCacheFile?: string | null;
 }
@@ -164,6 +166,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         renditions: { of: (name) => renditions[name] ?? [] },
         events,
         dataDir: options.dataDir ?? null,
+        modelsDir: options.modelsDir ?? null,
         product: options.product,
       };
       try {

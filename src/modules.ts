@@ -6,6 +6,7 @@ import type { Remaker } from './core/remaking.ts';
 import type { SourceModule } from './core/source.ts';
 import type { Hardware } from './core/targets.ts';
 import { events } from './events/module.ts';
+import { listen } from './listen/module.ts';
 import { aac } from './outputs/aac/module.ts';
 import { flv } from './outputs/flv/module.ts';
 import { frame } from './outputs/frame/frame.ts';
@@ -77,4 +78,5 @@ export const outputs: readonly OutputModule[] = [
   aac,
   httpIngest,
   events,
+  listen,
 ];

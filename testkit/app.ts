@@ -28,6 +28,7 @@ export interface TestAppOptions {
   readonly access?: AccessPolicy;
   /** Where modules keep their state; nowhere where absent. */
   readonly dataDir?: string;
+  readonly modelsDir?: string;
 }
 
 export interface TestApp extends AsyncDisposable {
@@ -87,6 +88,7 @@ export async function startTestApp(options: TestAppOptions): Promise<TestApp> {
     ...(options.sources === undefined ? {} : { sources: options.sources }),
     ...(options.access === undefined ? {} : { access: options.access }),
     ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+    ...(options.modelsDir === undefined ? {} : { modelsDir: options.modelsDir }),
     createStills: () => options.stills ?? noStills,
     webRoot: fileURLToPath(new URL('../dist/web', import.meta.url)),
     product: 'hearthcam/test',

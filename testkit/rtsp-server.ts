@@ -46,6 +46,7 @@ export async function startTestRtspServer(options: {
     hardware: { reports: async () => [] },
     events: new EventBus(testHub.log),
     dataDir: null,
+    modelsDir: null,
     product: 'hearthcam/test',
   };
   const config = rtspConfig.parse({ listen: '127.0.0.1:0', ...options.config });

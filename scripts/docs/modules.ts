@@ -72,6 +72,7 @@ async function registered(output: OutputModule, hub: Hub, scope: Scope): Promise
     hardware: { reports: async () => [] },
     events: new EventBus(SILENT),
     dataDir: null,
+    modelsDir: null,
     product: 'hearthcam',
   };
   // An empty `listen` opens no port.

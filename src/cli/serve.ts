@@ -28,7 +28,7 @@ import { SecretMask } from '../core/secrets.ts';
 import { outputs as allOutputs } from '../modules.ts';
 import { createCodecProcess } from '../transcode/codec-process.ts';
 import { crossProblems, unsaidListeners } from './cross-checks.ts';
-import { dataFolder } from './data-folder.ts';
+import { dataFolder, modelsFolder } from './data-folder.ts';
 import { hardwareCacheFile } from './hardware.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { openLog } from './log.ts';
@@ -96,6 +96,7 @@ async function start(options: ServeOptions, scope: Scope, terminal: Terminal): P
     createStills: (childLog, childScope) => createCodecProcess({ log: childLog, scope: childScope }),
     webRoot: api.static_dir === '' ? builtInPages() : resolve(terminal.cwd, api.static_dir),
     dataDir: demo === undefined ? dataFolder(config, terminal, store.path) : null,
+    modelsDir: demo === undefined ? modelsFolder(config, terminal, store.path) : null,
     product: `hearthcam/${VERSION}`,
     hardwareCacheFile: hardwareCacheFile(terminal.env),
   });

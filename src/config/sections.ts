@@ -147,6 +147,16 @@ export const dataSection = section(
   }),
 );
 
+export const modelsSection = section(
+  'models',
+  z.object({
+    dir: z
+      .string()
+      .default('')
+      .describe('Folder of the model that listens; it is downloaded into it once. Empty: "models" in the data folder.'),
+  }),
+);
+
 export const restreamSection = section(
   'restream',
   z.object({
@@ -227,6 +237,7 @@ export const coreSections = [
   logSection,
   envSection,
   dataSection,
+  modelsSection,
   restreamSection,
   transcodeSection,
   execSection,

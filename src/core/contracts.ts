@@ -137,6 +137,8 @@ export interface Env {
   readonly events: EventBus;
   /** Where modules keep what must outlive the program (see `data-folder.ts`); null: nowhere, keep it in memory. */
   readonly dataDir: string | null;
+  /** Where models lie that the program uses but does not bring along; null: nowhere. */
+  readonly modelsDir: string | null;
   /** Version for humans and for `Server`/`User-Agent` lines, e.g. `hearthcam/0.1.0`. */
   readonly product: string;
 }

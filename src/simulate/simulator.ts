@@ -204,6 +204,7 @@ async function startRtsp(
     hardware: { reports: async () => [] },
     events: new EventBus(log),
     dataDir: null,
+    modelsDir: null,
     product: 'hearthcam-simulator',
   };
   await rtspOutput.start(env, rtspOutput.config?.schema.parse(section), scope);
