@@ -7,6 +7,7 @@ import type { SourceModule } from './core/source.ts';
 import type { Hardware } from './core/targets.ts';
 import { events } from './events/module.ts';
 import { listen } from './listen/module.ts';
+import { mqttOutput } from './mqtt/module.ts';
 import { aac } from './outputs/aac/module.ts';
 import { flv } from './outputs/flv/module.ts';
 import { frame } from './outputs/frame/frame.ts';
@@ -77,6 +78,7 @@ export const outputs: readonly OutputModule[] = [
   flv,
   aac,
   httpIngest,
+  mqttOutput,
   events,
   listen,
 ];
