@@ -189,11 +189,10 @@ export class CameraEar implements AsyncDisposable {
   }
 
   #tell(detection: Detection): void {
-    const { detection: name, state, startMs, knownMs, endMs, confidence, meanConfidence, evidence } = detection;
+    const { detection: name, state, startMs, endMs, confidence, meanConfidence, evidence } = detection;
     const id = this.#events.get(name) ?? newEventId(startMs);
     if (state === 'ended') this.#events.delete(name);
     else this.#events.set(name, id);
-    const untilMs = state === 'ended' ? endMs : knownMs;
     const event: CameraEvent = {
       id,
       camera: this.camera,
@@ -202,7 +201,7 @@ export class CameraEar implements AsyncDisposable {
       confidence,
       meanConfidence,
       startMs,
-      durationMs: state === 'started' ? 0 : Math.max(0, untilMs - startMs),
+      durationMs: state === 'started' ? 0 : Math.max(0, endMs - startMs),
       ...secondsOf(evidence),
     };
     if (state === 'started') this.#options.log.info(`${name} at "${this.camera}"`, { confidence: rounded(confidence) });
