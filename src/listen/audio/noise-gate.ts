@@ -12,7 +12,7 @@ const LEARNING_BLOCKS = Math.round(2 * BLOCKS_PER_SECOND);
 /** A smoothed block's minimum lies this far below its mean in steady noise; added back. */
 const BIAS_DB = 2;
 /** What stands out of the floor by so much is a sound. */
-const OPEN_DB = 5;
+const OPEN_DB = 3.5;
 /** Below this there is nothing to hear, whatever the floor: noise of the converter and of G.711. */
 const SILENCE_DBFS = -72;
 const FLOOR_LIMIT = 1e-10;
