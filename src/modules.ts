@@ -8,6 +8,7 @@ import type { Hardware } from './core/targets.ts';
 import { events } from './events/module.ts';
 import { listen } from './listen/module.ts';
 import { mqttOutput } from './mqtt/module.ts';
+import { notify } from './notify/module.ts';
 import { aac } from './outputs/aac/module.ts';
 import { flv } from './outputs/flv/module.ts';
 import { frame } from './outputs/frame/frame.ts';
@@ -81,4 +82,5 @@ export const outputs: readonly OutputModule[] = [
   mqttOutput,
   events,
   listen,
+  notify,
 ];

@@ -39,6 +39,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
   },
   {
+    name: 'notify',
+    usage: 'notify test NAME [-c FILE]…',
+    help: 'tell a webhook, an ntfy topic or "push" of the configuration of an event that never was',
+    options: [CONFIG_OPTION],
+  },
+  {
     name: 'simulate',
     usage: 'simulate [options]',
     help: 'run the camera simulator alone: an RTSP server with a moving picture, a clock and sound',

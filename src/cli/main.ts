@@ -53,7 +53,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number 
     throw new UsageError('running in the background (-d) is not supported', 'use systemd, Docker, or & of the shell');
   }
   const stray = parsed.positionals[0];
-  if (stray !== undefined && command.name !== 'listen') {
+  if (stray !== undefined && command.name !== 'listen' && command.name !== 'notify') {
     throw new UsageError(`unexpected "${stray}"`, `to use a configuration file: hearthcam ${command.name} -c ${stray}`);
   }
   const configs = parsed.options.get('config') ?? [];
@@ -69,6 +69,10 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number 
     case 'listen': {
       const { listen } = await import('./listen.ts');
       return listen(parsed, terminal);
+    }
+    case 'notify': {
+      const { notifyTest } = await import('./notify.ts');
+      return notifyTest(parsed.positionals, configs, terminal);
     }
     case 'simulate': {
       const { simulate } = await import('./simulate.ts');
