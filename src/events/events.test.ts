@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { startTestApp, type TestApp } from '../../testkit/app.ts';
 import { blankPage, launchBrowser } from '../../testkit/browser.ts';
 import { cameraEvent, FakeEars, later } from '../../testkit/events.ts';
-import { type ClipSource, clipSource, makeClip, readClip, testPicture } from '../../testkit/mp4-source.ts';
+import { type Clip, type ClipSource, clipSource, makeClip, readClip, testPicture } from '../../testkit/mp4-source.ts';
 import { withPcma } from '../../testkit/pcma-clip.ts';
 import { waitFor } from '../../testkit/wait.ts';
 import type { AccessPolicy } from '../core/contracts.ts';
@@ -53,6 +53,12 @@ async function start({ name, ears, clips, access }: Options): Promise<TestApp> {
   });
   if (ears !== undefined) app.app.events.ears = ears;
   return app;
+}
+
+function withoutSound(clip: Clip): Pick<Clip, 'tracks' | 'units'> {
+  const video = clip.tracks.findIndex((track) => track.kind === 'video');
+  const units = clip.units.filter((unit) => unit.track === video).map((unit) => ({ ...unit, track: 0 }));
+  return { tracks: clip.tracks.filter((_track, index) => index === video), units };
 }
 
 /** What the API answers: a page of events, one of them, or an error. */
@@ -207,6 +213,22 @@ test('a camera whose sound alone is kept has clips of sound', async () => {
   assert.equal(clip.streams, 'flac');
   assert.ok(clip.seconds > 3 && clip.seconds < 6, String(clip.seconds));
   assert.ok(clip.loudestDb > -20, String(clip.loudestDb));
+});
+
+test('a camera whose sub stream is silent has clips of its main stream', async () => {
+  const silent = clipSource('silent', { ...aac.clip, ...withoutSound(aac.clip) });
+  await using app = await startTestApp({
+    streams: { door: ['aac:1'], door_sub: ['silent:1'] },
+    cameras: { door: ['door', 'door_sub'] },
+    sources: [aac.module, silent.module],
+    outputs: [events],
+    dataDir: join(folder, 'silent'),
+    stills: { still: () => Promise.resolve(JPEG) },
+  });
+  app.app.events.ears = new FakeEars(['door']);
+  await buffered(app, 'door', 20);
+  const consumers = [...app.app.hub.require('door_sub').consumers];
+  assert.ok(!consumers.some((consumer) => consumer.formatName === 'clip'));
 });
 
 test('no clip is longer than allowed, and one is kept whatever ends the program', async () => {

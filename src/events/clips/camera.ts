@@ -22,7 +22,8 @@ export interface Feed {
 
 export interface BufferedCameraOptions {
   readonly hub: Hub;
-  readonly streamName: string;
+  /** Of the camera, the one to be kept first; one without sound gives way to one with. */
+  readonly streamNames: readonly string[];
   readonly picture: boolean;
   readonly ring: RingOptions;
   readonly log: Log;
@@ -53,21 +54,13 @@ export class BufferedCamera {
   }
 
   async #hold(): Promise<void> {
-    const { hub, streamName, picture, scope, log } = this.#options;
+    const { scope, log, streamNames } = this.#options;
     while (!scope.closed) {
       const ended = Promise.withResolvers<void>();
       const end = (): void => ended.resolve();
       scope.signal.addEventListener('abort', end, { once: true });
       try {
-        const consumer = await hub.require(streamName).open({
-          formatName: 'clip',
-          protocol: '',
-          remoteAddr: '',
-          wants: picture ? [PICTURE, SOUND] : [SOUND],
-          remake: false,
-          signal: scope.signal,
-          onEnd: end,
-        });
+        const consumer = await this.#open(end);
         this.#lastError = '';
         const unsubscribe = this.#listen(consumer);
         if (scope.closed) end();
@@ -78,13 +71,48 @@ export class BufferedCamera {
       } catch (error) {
         if (scope.closed) return;
         const text = describeError(error);
-        if (text !== this.#lastError) log.debug(`clips of "${streamName}": ${text}`);
+        if (text !== this.#lastError) log.debug(`clips of "${streamNames[0]}": ${text}`);
         this.#lastError = text;
       } finally {
         scope.signal.removeEventListener('abort', end);
       }
       await scope.sleep(RETRY_MS);
     }
+  }
+
+  /** The first stream with sound; where none has any, or can be reached, the first one. */
+  async #open(onEnd: () => void): Promise<Consumer> {
+    const [first, ...others] = this.#options.streamNames;
+    let silent: Consumer | undefined;
+    let failure: unknown;
+    for (const name of first === undefined ? [] : [first, ...others]) {
+      try {
+        const consumer = await this.#openOne(name, onEnd);
+        if (consumer.tracks.some((track) => track.kind === 'audio')) {
+          silent?.close();
+          return consumer;
+        }
+        if (silent === undefined) silent = consumer;
+        else consumer.close();
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (silent === undefined) throw failure;
+    return silent;
+  }
+
+  #openOne(name: string, onEnd: () => void): Promise<Consumer> {
+    const { hub, picture, scope } = this.#options;
+    return hub.require(name).open({
+      formatName: 'clip',
+      protocol: '',
+      remoteAddr: '',
+      wants: picture ? [PICTURE, SOUND] : [SOUND],
+      remake: false,
+      signal: scope.signal,
+      onEnd,
+    });
   }
 
   #listen(consumer: Consumer): () => void {

@@ -80,7 +80,7 @@ export class Clips {
       const own = scope.child(`clips ${name}`);
       const camera = new BufferedCamera({
         hub: env.hub,
-        streamName: (settings.picture === 'main' ? variants[0] : variants.at(-1)) ?? name,
+        streamNames: settings.picture === 'main' ? variants : [...variants].reverse(),
         picture: settings.picture !== 'off',
         ring: {
           keepMs: settings.before_seconds * 1_000 + DETECTION_MS,
