@@ -13,6 +13,7 @@ export const mqttConfig = z
     url: z
       .string()
       .regex(/^(?:mqtts?|wss?):\/\/[^/\s]+/i, 'must begin with mqtt://, mqtts://, ws:// or wss://')
+      .refine((text) => URL.canParse(text), 'is no address')
       .optional()
       .describe('The broker: mqtt://host:1883, mqtts://host:8883, ws://host/mqtt or wss://host/mqtt.'),
     host: z.string().min(1).optional().describe('Instead of url: the host of the broker.'),

@@ -106,6 +106,7 @@ export class Connection {
   async #connect(): Promise<OpenSession> {
     const { address, will, subscriptions, onMessage, onSession, log } = this.#options;
     const options: IClientOptions = {
+      ...serverOf(address.url),
       ...(await certificates(address)),
       clientId: this.#clientId,
       clean: true,
@@ -118,8 +119,9 @@ export class Connection {
       ...(address.username === undefined ? {} : { username: address.username }),
       ...(address.password === undefined ? {} : { password: address.password }),
     };
-    const mqtt = await import('mqtt');
-    const client = mqtt.connect(address.url, options);
+    // The default of a CommonJS package is all of it, here and in the bundle.
+    const { default: mqtt } = await import('mqtt');
+    const client = mqtt.connect(options);
     const session = new OpenSession(client);
     this.#dialling = session;
     client.on('message', (topic, payload, packet) => onMessage(topic, payload, packet.retain));
@@ -244,6 +246,22 @@ class OpenSession implements Session {
     });
   }
 }
+
+/** An address in parts: taken apart by the package, it would be by a function that Node.js warns of. */
+function serverOf(url: string): Pick<IClientOptions, 'protocol' | 'host' | 'hostname' | 'port' | 'path'> {
+  const { protocol: scheme, hostname, port, pathname, search } = new URL(url);
+  const protocol = (['mqtt', 'mqtts', 'ws', 'wss'] as const).find((one) => scheme === `${one}:`);
+  if (protocol === undefined) throw new HearthcamError('mqtt.url', `${url} is no address of a broker`, { status: 400 });
+  const web = protocol === 'ws' || protocol === 'wss';
+  // Within the address of a WebSocket, the brackets of an IPv6 address belong to it.
+  const host = web ? hostname : hostname.replace(/^\[(.*)\]$/, '$1');
+  return {
+    ...{ protocol, host, hostname: host, path: `${pathname === '' ? '/' : pathname}${search}` },
+    port: port === '' ? DEFAULT_PORTS[protocol] : Number(port),
+  };
+}
+
+const DEFAULT_PORTS = { mqtt: 1883, mqtts: 8883, ws: 80, wss: 443 } as const;
 
 /** Read for every attempt, since certificates are renewed. */
 async function certificates({ tls }: BrokerAddress): Promise<Pick<IClientOptions, 'ca' | 'cert' | 'key'>> {

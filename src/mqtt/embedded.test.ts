@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
+import { Aedes } from 'aedes';
+import { createWebSocketStream, WebSocketServer } from 'ws';
 import { freePort } from '../../testkit/free-port.ts';
 import { cameraEvent, startMqttBench } from '../../testkit/mqtt-bench.ts';
 import { MqttWatch } from '../../testkit/mqtt-watch.ts';
@@ -51,6 +53,24 @@ test('a port that is taken is told, and nothing else is disturbed', async () => 
   taken.close();
 });
 
+test('WebSocket, as brokers behind a web server have it', async (t) => {
+  const broker = await Aedes.createBroker();
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', path: '/mqtt', handleProtocols: () => 'mqtt' });
+  server.on('connection', (socket) => void broker.handle(createWebSocketStream(socket)));
+  await once(server, 'listening');
+  t.after(() => {
+    broker.close();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const url = `ws://127.0.0.1:${address.port}/mqtt`;
+  await using watch = await MqttWatch.connect(url);
+  await using bench = await startMqttBench({ config: { url } });
+  bench.events.emit(cameraEvent());
+  await watch.last('hearthcam/nursery/cry');
+});
+
 test('where nothing is configured nothing is started', async () => {
   await using bench = await startMqttBench({ config: {} });
   bench.events.emit(cameraEvent());
@@ -74,7 +94,13 @@ test('the broker is found by its address or its host, and a login in the address
     const address = brokerAddress(mqttConfig.parse(config));
     assert.deepEqual([address?.url, address?.username, address?.password], [url, username, password]);
   }
-  for (const wrong of [{ url: 'http://broker' }, { prefix: 'a/#' }, { prefix: '/a' }, { embedded: { port: 0 } }]) {
+  for (const wrong of [
+    { url: 'http://broker' },
+    { url: 'mqtt://broker:99999' },
+    { prefix: 'a/#' },
+    { prefix: '/a' },
+    { embedded: { port: 0 } },
+  ]) {
     assert.equal(mqttConfig.safeParse(wrong).success, false, JSON.stringify(wrong));
   }
 });

@@ -5,10 +5,15 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { freePort } from '../../testkit/free-port.ts';
+import { MemoryLog } from '../../testkit/memory-log.ts';
 import { Mosquitto } from '../../testkit/mosquitto.ts';
 import { cameraEvent, startMqttBench, TestEars } from '../../testkit/mqtt-bench.ts';
 import { MqttWatch } from '../../testkit/mqtt-watch.ts';
 import { waitFor } from '../../testkit/wait.ts';
+import { Scope } from '../core/scope.ts';
 
 const connectedLines = /connected to the broker/;
 
@@ -232,6 +237,35 @@ describe('with Mosquitto', { timeout: 120_000 }, () => {
       await using refused = await startMqttBench({ config: { url, tls: row.tls } });
       await waitFor(() => refused.log.find('warn', row.reason).length > 0, { what: `${row.reason}` });
       assert.equal(refused.log.find('info', connectedLines).length, 0);
+    }
+  });
+
+  test('the bundled program finds its packages, too', async () => {
+    await using broker = await Mosquitto.start();
+    await build({
+      ...{ bundle: true, platform: 'node', format: 'esm', splitting: true, logLevel: 'silent' },
+      entryPoints: ['broker', 'connection'].map((name) => join(import.meta.dirname, `${name}.ts`)),
+      outdir: broker.directory,
+      outExtension: { '.js': '.mjs' },
+      banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    });
+    // Checked border: these are built from the modules that the types are of.
+    const load = (name: string): Promise<unknown> => import(pathToFileURL(join(broker.directory, `${name}.mjs`)).href);
+    const { Connection } = (await load('connection')) as typeof import('./connection.ts');
+    const { startBroker } = (await load('broker')) as typeof import('./broker.ts');
+    const log = new MemoryLog();
+    await using scope = new Scope('bundle');
+    const port = await freePort();
+    await startBroker(port, log, scope);
+    for (const url of [broker.url, `mqtt://127.0.0.1:${port}`]) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const address = { url, username: undefined, password: undefined, clientId: undefined, tls: {} };
+      const will = { topic: 'status', payload: 'offline' };
+      const own = { address, log, scope, will, subscriptions: [], onMessage: () => undefined };
+      const connection = new Connection({ ...own, onSession: () => resolve() });
+      scope.defer(() => connection.close('offline'));
+      void connection.run();
+      await promise;
     }
   });
 
