@@ -54,6 +54,8 @@ const rows: { name: string; path: string; imports: string; allowed: boolean }[] 
     imports: '../process/peer.ts',
     allowed: true,
   },
+  { name: "MQTT doesn't know who listens", path: 'src/mqtt/x.ts', imports: '../listen/ears.ts', allowed: false },
+  { name: 'MQTT knows what an event is', path: 'src/mqtt/x.ts', imports: '../core/events.ts', allowed: true },
   {
     name: 'the inner folders of an output know core',
     path: 'src/outputs/webrtc/sdp/x.ts',
