@@ -67,6 +67,8 @@ export async function buildWeb(outFolder: string): Promise<WebBuild> {
       stream: join(HERE, 'pages/stream.ts'),
       links: join(HERE, 'pages/links.ts'),
       redirect: join(HERE, 'pages/redirect.ts'),
+      // At the top of the page's folder: a service worker looks after what lies beside it.
+      sw: join(HERE, 'pages/sw.ts'),
     },
     outdir: outFolder,
     plugins: [

@@ -1,6 +1,7 @@
 import { getJson } from './api.ts';
 import { byId, el, encode, showText } from './dom.ts';
 import { parseStreams, type StreamInfo } from './logic/streams.ts';
+import { offerPush } from './push.ts';
 import { StillCard } from './still.ts';
 
 const POLL_MS = 3_000;
@@ -101,7 +102,17 @@ async function showVersion(): Promise<void> {
   showText(byId('version'), own === '' ? 'Hearthcam' : `Hearthcam ${own}`);
 }
 
+/** A browser that can't be told has no button for it. */
+function showPush(): void {
+  const button = byId('push');
+  if (!(button instanceof HTMLButtonElement)) return;
+  offerPush(button, (text) => showText(byId('push-problem'), text)).catch(() => {
+    button.hidden = true;
+  });
+}
+
 loop();
+showPush();
 showVersion().catch(() => {
   // The poll shows what is wrong with the server.
 });
