@@ -18,6 +18,7 @@ export function newestFirst(one: StoredEvent, other: StoredEvent): number {
 
 /** Events of one run, for a server that has no folder to keep them in; the oldest ones give way. */
 export class MemoryRepository implements EventRepository {
+  readonly lost = false;
   readonly #events = new Map<string, StoredEvent>();
   readonly #maxEvents: number;
 

@@ -26,6 +26,8 @@ export interface EventFilter {
 
 /** Where events are kept, whatever the database. All may reject when it can't be reached or is full. */
 export interface EventRepository {
+  /** It can't answer any more, and has to be opened anew. */
+  readonly lost: boolean;
   /** Makes or replaces them, all or none. */
   save(events: readonly StoredEvent[]): Promise<void>;
   /** Newest first. */

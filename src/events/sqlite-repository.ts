@@ -40,14 +40,20 @@ async function open(path: string, maxPages: number): Promise<EventRepository> {
     await db.destroy();
     throw error;
   }
-  return new SqlRepository(db);
+  return new SqlRepository(db, () => thread.failed);
 }
 
 class SqlRepository implements EventRepository {
   readonly #db: Kysely<EventDatabase>;
+  readonly #isLost: () => boolean;
 
-  constructor(db: Kysely<EventDatabase>) {
+  constructor(db: Kysely<EventDatabase>, isLost: () => boolean) {
     this.#db = db;
+    this.#isLost = isLost;
+  }
+
+  get lost(): boolean {
+    return this.#isLost();
   }
 
   async save(events: readonly StoredEvent[]): Promise<void> {

@@ -31,7 +31,6 @@ export class SqliteThread {
       resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4, stackSizeMb: 2 },
       name: 'events',
     });
-    this.#worker.unref();
     this.#worker.on('message', (message: unknown) => this.#onMessage(message));
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#ended = new Promise((resolve) => {
@@ -40,6 +39,8 @@ export class SqliteThread {
         resolve();
       });
     });
+    // Nothing waits for it when the program ends.
+    this.#worker.unref();
   }
 
   /** Whether it can't answer any more. */

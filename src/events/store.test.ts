@@ -12,6 +12,7 @@ import { MemoryRepository } from './memory-repository.ts';
 import type { EventRepository, StoredEvent } from './repository.ts';
 import { applyRetention } from './retention.ts';
 import { openSqlite } from './sqlite-repository.ts';
+import { SqliteThread } from './sqlite-thread.ts';
 import { EventStore } from './store.ts';
 
 const MIB = 1024 * 1024;
@@ -168,6 +169,44 @@ test('while nothing can be opened a bounded number is kept, and all goes on once
   await waitFor(() => run.log.find('info', /stored again, but 120 were given up/).length === 1);
   assert.equal((await repository.list({ limit: 1_000 })).length, 500);
   assert.equal(run.log.find('error', /./).length, 1);
+});
+
+test('a store whose thread has died is opened anew, and nothing is lost', async () => {
+  const path = join(folder, 'died.db');
+  const opened: { dies: boolean }[] = [];
+  await using run = makeStore(async () => {
+    const repository = await openSqlite(path, MIB, new MemoryLog());
+    const life = { dies: false };
+    opened.push(life);
+    // What is left of a repository whose thread was ended from outside.
+    const dead = (): never => {
+      throw new Error('the worker has ended');
+    };
+    return new Proxy(repository, {
+      get: (target, key) => {
+        if (key === 'lost') return life.dies;
+        if (life.dies && key !== 'close') return dead;
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  });
+  const [first, second] = [cameraEvent(), cameraEvent()];
+  run.store.record(first);
+  assert.equal(await run.store.flush(), true);
+  for (const life of opened) life.dies = true;
+  run.store.record(second);
+  assert.equal(await run.store.flush(), true);
+  assert.equal(opened.length, 2);
+  assert.deepEqual(new Set((await run.store.list({ limit: 5 })).map(({ id }) => id)), new Set([first.id, second.id]));
+});
+
+test('a thread that could not open its file says so to everybody who asks', async () => {
+  const thread = new SqliteThread(join(folder, 'none', 'x.db'), 100);
+  await assert.rejects(thread.opened(), /unable to open/);
+  assert.equal(thread.failed, true);
+  await assert.rejects(thread.run('select 1', []), /unable to open/);
+  await thread.close();
 });
 
 test('a file that is no database is put aside, and a new one begun', async () => {

@@ -45,6 +45,7 @@ export class EventStore {
   /** To be written. */
   readonly #waiting = new Map<string, StoredEvent>();
   #repository: Promise<EventRepository> | undefined;
+  #opened: EventRepository | undefined;
   #flushing: Promise<boolean> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastChangeMs = 0;
@@ -208,7 +209,9 @@ export class EventStore {
   }
 
   #open(): Promise<EventRepository> {
-    if (this.#repository !== undefined) return this.#repository;
+    if (this.#repository !== undefined && this.#opened?.lost !== true) return this.#repository;
+    this.#opened?.close().catch((error: unknown) => this.#log.debug(`the lost store: ${describeError(error)}`));
+    this.#opened = undefined;
     const opening = this.#openAndRecover();
     this.#repository = opening;
     opening.catch(() => {
@@ -231,6 +234,7 @@ export class EventStore {
       await repository.close();
       throw error;
     }
+    this.#opened = repository;
     this.#options.onOpened?.();
     return repository;
   }

@@ -20,6 +20,8 @@ export class UnitRing {
   readonly #hasVideo: boolean;
   #units: AccessUnit[] = [];
   #bytes = 0;
+  /** Whether a key frame is among them. */
+  #hasKey = false;
 
   constructor(options: RingOptions, hasVideo: boolean) {
     this.#options = options;
@@ -35,6 +37,9 @@ export class UnitRing {
 
   push(units: readonly AccessUnit[]): void {
     for (const unit of units) {
+      if (isKeyPicture(unit)) this.#hasKey = true;
+      // Pictures that follow one that is not there any more can't be shown.
+      if (unit.format.kind === 'video' && !this.#hasKey) continue;
       const kept = unit.format.kind === 'audio' ? withOwnBytes(unit) : unit;
       this.#units.push(kept);
       this.#bytes += kept.data.length;
@@ -57,6 +62,7 @@ export class UnitRing {
   clear(): void {
     this.#units = [];
     this.#bytes = 0;
+    this.#hasKey = false;
   }
 
   #trim(): void {
@@ -82,16 +88,25 @@ export class UnitRing {
       this.#units = this.#units.slice(drop);
       this.#bytes -= dropBytes;
     }
+    // Sound that stands before the first key frame begins nothing: it goes by its own time.
+    let stale = 0;
+    while (isStaleSound(this.#units[stale], limitMs)) stale++;
+    for (const unit of this.#units.splice(0, stale)) this.#bytes -= unit.data.length;
     const oldest = this.#units[0];
     if (oldest === undefined) return;
     const tooOld = oldest.arrivedMs < newest.arrivedMs - keepMs * MAX_AGE_FACTOR;
     if (this.#bytes > maxBytes || tooOld) {
       // One group of pictures that is too large or too long: sound alone is left until the next key frame.
+      this.#hasKey = false;
       this.#units = this.#units.filter((unit) => unit.format.kind === 'audio' && unit.arrivedMs > limitMs);
       this.#bytes = this.#units.reduce((sum, unit) => sum + unit.data.length, 0);
       if (this.#bytes > maxBytes) this.clear();
     }
   }
+}
+
+function isStaleSound(unit: AccessUnit | undefined, limitMs: number): boolean {
+  return unit !== undefined && unit.format.kind === 'audio' && unit.arrivedMs <= limitMs;
 }
 
 function isKeyPicture(unit: AccessUnit): boolean {
