@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { shared } from '../../testkit/shared.ts';
 import { quietLog } from '../cli/log.ts';
 import { hearFile } from './evaluate/hearing.ts';
 import { readSceneLabels } from './evaluate/labels.ts';
@@ -11,9 +12,9 @@ import { scoreStreams } from './evaluate/rules.ts';
 import { hearingSvg } from './evaluate/svg.ts';
 import { Scorer } from './scorer.ts';
 
-const SCENES = '/work/shared/audio/scenes';
+const SCENES = shared('audio/scenes');
 const work = await mkdtemp(join(tmpdir(), 'hearthcam-hear-'));
-const scorer = await Scorer.open({ modelPath: '/work/shared/models/yamnet.tflite', log: quietLog });
+const scorer = await Scorer.open({ modelPath: shared('models/yamnet.tflite'), log: quietLog });
 after(async () => {
   await scorer[Symbol.asyncDispose]();
   await rm(work, { recursive: true });
@@ -57,7 +58,7 @@ for (const [way, path] of [
 }
 
 test('a file without sound, and one that is missing, are refused with the reason', async () => {
-  await assert.rejects(hearFile('/work/shared/video/person.mp4', { scorer, log: quietLog, cry: null }), {
+  await assert.rejects(hearFile(shared('video/person.mp4'), { scorer, log: quietLog, cry: null }), {
     code: 'listen.file',
     message: /holds no sound/,
   });

@@ -3,13 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { shared } from '../../testkit/shared.ts';
 import { quietLog } from '../cli/log.ts';
 import { readSound } from './decode/file.ts';
 import { withOutput } from './process/graph.ts';
 import { Scorer } from './scorer.ts';
 
-const MODEL = '/work/shared/models/yamnet.tflite';
-const CLIPS = '/work/shared/audio/clips';
+const MODEL = shared('models/yamnet.tflite');
+const CLIPS = shared('audio/clips');
 
 const open = () => Scorer.open({ modelPath: MODEL, log: quietLog });
 

@@ -4,11 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { shared } from '../../../testkit/shared.ts';
 import { parseCsv, readSceneLabels } from './labels.ts';
 import { areaUnderCurve, type Detection, recallAtFalsePositives, scoreStreams } from './rules.ts';
 
-const SCENE = '/work/shared/audio/scenes/nursery.csv';
-const SCORE = '/work/shared/audio/score.py';
+const SCENE = shared('audio/scenes/nursery.csv');
+const SCORE = shared('audio/score.py');
 /** What score.py uses of numpy for streams, for machines that have none. */
 const NUMPY = `import statistics
 def array(values, kind=None): return list(values)

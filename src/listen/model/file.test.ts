@@ -5,11 +5,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { shared } from '../../../testkit/shared.ts';
 import { quietLog } from '../../cli/log.ts';
 import { checkModel, ensureModel, type ModelSource, YAMNET } from './file.ts';
 import { readLabels } from './labels.ts';
 
-const REAL = '/work/shared/models/yamnet.tflite';
+const REAL = shared('models/yamnet.tflite');
 const real = await readFile(REAL);
 
 type Answer = (request: IncomingMessage, response: ServerResponse, count: number) => void;
