@@ -26,11 +26,8 @@ export async function notifyTest(
   const config = store.current;
   config.throwIfFatal();
   const settings = config.get({ key: 'notify', schema: notifySchema });
-  const { targets } = makeTargets({
-    settings,
-    dataDir: dataFolder(config, terminal, store.path),
-    product: `hearthcam/${VERSION}`,
-  });
+  const options = { settings, dataDir: dataFolder(config, terminal, store.path), product: `hearthcam/${VERSION}` };
+  const { targets } = makeTargets(options, (problem) => terminal.stderr.write(`${problem}\n`));
   await sendTest(targets, name);
   terminal.stdout.write(`${name} was told\n`);
   return 0;

@@ -17,7 +17,7 @@ export const notify: OutputModule<NotifySettings> = {
     const { log, dataDir, product } = env;
     const own = scope.child('notify');
     const options = { settings, dataDir, product };
-    const { targets, push } = makeTargets(options);
+    const { targets, push } = makeTargets(options, (problem) => log.warn(problem));
     const notifier = new Notifier(options, targets, log, own);
     own.defer(env.events.onEvent((event) => notifier.onEvent(event)));
     // Only if something waits: a server that tells nobody makes no folder.

@@ -16,21 +16,22 @@ export interface NotifierOptions {
   readonly product: string;
 }
 
-/** All that can be told, by name, as configured. */
-export function makeTargets(options: NotifierOptions): {
-  readonly targets: ReadonlyMap<string, Target>;
-  readonly push: PushService;
-} {
+/** All that can be told, by name, as configured. A name that is taken is reported, and its second owner left out. */
+export function makeTargets(
+  options: NotifierOptions,
+  report: (problem: string) => void,
+): { readonly targets: ReadonlyMap<string, Target>; readonly push: PushService } {
   const { settings, product, dataDir } = options;
-  const targets = new Map<string, Target>();
-  for (const [name, one] of Object.entries(settings.webhooks)) targets.set(name, webhook(name, one, product));
-  for (const [name, one] of Object.entries(settings.ntfy)) {
-    if (targets.has(name))
-      throw new HearthcamError('notify.name', `notify: "${name}" is both a webhook and an ntfy topic`);
-    targets.set(name, ntfy(name, one, settings.base_url, product));
-  }
   const push = new PushService({ dataDir, settings: settings.push, baseUrl: settings.base_url });
-  if (targets.has(push.name)) throw new HearthcamError('notify.name', 'notify: "push" is the name of web push');
+  const targets = new Map<string, Target>();
+  const add = (target: Target): void => {
+    const { name, kind } = target;
+    const other = name === push.name ? push : targets.get(name);
+    if (other === undefined) targets.set(name, target);
+    else report(`the ${kind} "${name}" is left out: ${other.kind} has that name already`);
+  };
+  for (const [name, one] of Object.entries(settings.webhooks)) add(webhook(name, one, product));
+  for (const [name, one] of Object.entries(settings.ntfy)) add(ntfy(name, one, settings.base_url, product));
   targets.set(push.name, push);
   return { targets, push };
 }

@@ -314,6 +314,18 @@ test('each target can be tried', async () => {
   );
 });
 
+test('a name that is taken costs its second owner alone', async () => {
+  await using hook = await receiver();
+  const ntfyTopics = { a: { url: `${hook.url}/%` }, push: { url: `${hook.url}/x` } };
+  await using app = await start('names', { webhooks: { a: { url: `${hook.url}/a` } }, ntfy: ntfyTopics });
+  const list = await json<readonly { name: string; kind: string }[]>(`${app.url}/api/notify`);
+  assert.deepEqual(
+    list.map(({ name, kind }) => `${name} ${kind}`),
+    ['a webhook', 'push push'],
+  );
+  assert.equal(app.log.find('warn', /ntfy "a" is left out: webhook has that name already/).length, 1);
+});
+
 test('the configuration says what is wrong with it', () => {
   const wrong = (section: object) => notifySchema.safeParse(section).error?.issues[0]?.message ?? 'nothing';
   assert.match(wrong({ rules: [{ quiet_hours: 'night' }] }), /are no hours: write/);

@@ -41,7 +41,8 @@ export function ntfy(name: string, settings: NotifySettings['ntfy'][string], bas
   const { url, token, priority, title, attach } = settings;
   const topicUrl = new URL(url);
   const path = topicUrl.pathname.replace(/\/+$/, '');
-  const topic = decodeURIComponent(path.slice(path.lastIndexOf('/') + 1));
+  // A topic is of letters, digits, _ and -: nothing that an address would have to escape.
+  const topic = path.slice(path.lastIndexOf('/') + 1);
   topicUrl.pathname = path.slice(0, path.lastIndexOf('/') + 1);
   return {
     name,
