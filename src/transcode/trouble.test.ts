@@ -127,7 +127,7 @@ describe('a codec process', { timeout: 60_000 }, () => {
       worker.add(1, pipe);
       const [first, ...others] = units;
       assert.ok(first !== undefined);
-      const all = 200;
+      const all = 600;
       worker.burst(() => {
         worker.send({ type: 'input', pipe: 1, format: first.format });
         const target = { kind: 'video', codec: 'h264', width: 320 } as const;
