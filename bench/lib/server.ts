@@ -21,7 +21,11 @@ export class BenchServer implements AsyncDisposable {
     this.ports = ports;
   }
 
-  static async start(streams: Readonly<Record<string, string>>, held: readonly string[] = []): Promise<BenchServer> {
+  static async start(
+    streams: Readonly<Record<string, string>>,
+    held: readonly string[] = [],
+    more: readonly string[] = [],
+  ): Promise<BenchServer> {
     const ports = { api: await freePort(), rtsp: await freePort(), webrtc: await freePort() };
     const folder = mkdtempSync(join(tmpdir(), 'hearthcam-bench-'));
     const file = join(folder, 'go2rtc.yaml');
@@ -29,6 +33,7 @@ export class BenchServer implements AsyncDisposable {
       `api: {listen: "127.0.0.1:${ports.api}"}`,
       `rtsp: {listen: "127.0.0.1:${ports.rtsp}"}`,
       `webrtc: {listen: "127.0.0.1:${ports.webrtc}", ice_servers: [], filters: {loopback: true}}`,
+      ...more,
       'streams:',
       ...Object.entries(streams).map(([name, source]) => `  ${name}: ${source}`),
       ...(held.length > 0 ? ['preload:', ...held.map((name) => `  ${name}:`)] : []),
