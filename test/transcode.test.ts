@@ -48,6 +48,18 @@ async function inStep(page: Page, kind: 'element' | 'stream', expectedMs = 0, li
   return soundLagMs(page, limitMs, expectedMs);
 }
 
+/** Waits until the variant that the browser takes has so much in it that a player never runs dry at the start. */
+async function hasSegments(stream: string, count: number): Promise<void> {
+  const text = async (path: string): Promise<string> => (await fetch(`${app.url}/api/${path}`)).text();
+  const variants = (await text(`stream.m3u8?src=${stream}`)).split('\n').filter((line) => line.startsWith('hls/'));
+  const last = variants.at(-1) ?? assert.fail('the stream has no variant');
+  await waitFor(async () => (await text(last)).split('#EXTINF').length > count, {
+    what: `${count} segments of ${stream}`,
+    timeoutMs: 30_000,
+    everyMs: 500,
+  });
+}
+
 describe('what the browser can not play by itself', { timeout: 180_000 }, () => {
   // Taking the sound of a peer connection out for a measurement delays it in Chromium, by about 90 ms here: that of a
   // camera whose sound is passed on untouched is what the made one is compared with.
@@ -96,6 +108,7 @@ describe('what the browser can not play by itself', { timeout: 180_000 }, () => 
     test(`HLS: the ${stream} camera is seen and heard, in step`, async () => {
       await using page = await blankPage(browser, app.url);
       const library = await readFile(new URL(import.meta.resolve('hls.js/dist/hls.js')), 'utf8');
+      await hasSegments(stream, 4);
       await page.evaluate(`${library}
         ;{
           const video = document.createElement('video');
