@@ -2,6 +2,7 @@ import type { AnimationRequest, StillRequest } from '../core/contracts.ts';
 import { assertNever, WireError } from '../core/errors.ts';
 import type { VideoCodec, VideoFormat } from '../core/media.ts';
 import { IpcFields, type IpcMessage } from '../core/process/ipc.ts';
+import { PICTURE_LIMITS } from '../core/targets.ts';
 import { VIDEO_CODECS } from '../core/wants.ts';
 import { encodeFormat, parseFormat } from './format-ipc.ts';
 
@@ -10,7 +11,7 @@ import { encodeFormat, parseFormat } from './format-ipc.ts';
  * kind; its answer is `done` or `failed` with that id. Both sides parse what they receive.
  */
 
-export const MAX_PIXELS_A_SIDE = 8192;
+export const MAX_PIXELS_A_SIDE = PICTURE_LIMITS.side[1];
 const ROTATIONS = [0, 90, 180, 270] as const;
 
 /** Make a JPEG of one key frame. */

@@ -1,15 +1,8 @@
-import type { VideoTarget } from '../../core/targets.ts';
-import { JobError, MAX_PIXELS_A_SIDE } from '../protocol.ts';
+import { PICTURE_LIMITS, type VideoTarget } from '../../core/targets.ts';
+import { JobError } from '../protocol.ts';
 
-/**
- * What can be asked for. Encoders need some pixels on each side (x265: one coding tree block); the largest picture is
- * about what H.264 level 6.2 allows (ITU-T H.264 table A-1: 139,264 macroblocks).
- */
-const MIN_SIDE = 16;
-const MAX_PIXELS = 139_264 * 256;
-const MAX_FPS = 240;
-const MAX_KBPS = 200_000;
-const MAX_GOP = 10_000;
+const [MIN_SIDE, MAX_SIDE] = PICTURE_LIMITS.side;
+const [MIN_FPS, MAX_FPS] = PICTURE_LIMITS.fps;
 
 /** Pixels of a picture as it is stored, after cropping. */
 export interface PictureSize {
@@ -23,11 +16,11 @@ export function scaledSize(target: VideoTarget, source: PictureSize): PictureSiz
   const wide = width ?? (height === undefined ? source.width : (source.width * height) / source.height);
   const high = height ?? (width === undefined ? source.height : (source.height * width) / source.width);
   const size = { width: evenSide(wide), height: evenSide(high) };
-  const tooLarge = size.width > MAX_PIXELS_A_SIDE || size.height > MAX_PIXELS_A_SIDE;
-  if (tooLarge || size.width * size.height > MAX_PIXELS) {
+  const tooLarge = size.width > MAX_SIDE || size.height > MAX_SIDE;
+  if (tooLarge || size.width * size.height > PICTURE_LIMITS.pixels) {
     throw new JobError(
       'request',
-      `a picture of ${size.width}x${size.height} pixels can't be made: at most ${MAX_PIXELS_A_SIDE} a side and ${MAX_PIXELS} in all`,
+      `a picture of ${size.width}x${size.height} pixels can't be made: at most ${MAX_SIDE} a side and ${PICTURE_LIMITS.pixels} in all`,
     );
   }
   return size;
@@ -40,22 +33,27 @@ function evenSide(pixels: number): number {
 
 /** @throws JobError `request` when no picture could ever fulfil it */
 export function checkVideoTarget(target: VideoTarget): void {
-  checkNumber('width', target.width, MIN_SIDE, MAX_PIXELS_A_SIDE, 'pixels');
-  checkNumber('height', target.height, MIN_SIDE, MAX_PIXELS_A_SIDE, 'pixels');
-  checkNumber('bitrate', target.bitrateKbps, 1, MAX_KBPS, 'kbit/s');
-  checkNumber('gop', target.gop, 1, MAX_GOP, 'pictures');
-  checkNumber('quality', target.quality, 1, 100, '');
+  checkNumber('width', target.width, PICTURE_LIMITS.side, 'pixels');
+  checkNumber('height', target.height, PICTURE_LIMITS.side, 'pixels');
+  checkNumber('bitrate', target.bitrateKbps, PICTURE_LIMITS.bitrateKbps, 'kbit/s');
+  checkNumber('gop', target.gop, PICTURE_LIMITS.gop, 'pictures');
+  checkNumber('quality', target.quality, PICTURE_LIMITS.quality, '');
   const { fps } = target;
   // Less than one a second is a slow view of a camera, so fractions count here.
-  if (fps !== undefined && !(fps >= 0.01 && fps <= MAX_FPS)) {
-    throw new JobError('request', `fps must be from 0.01 to ${MAX_FPS}, not ${fps}`);
+  if (fps !== undefined && !(fps >= MIN_FPS && fps <= MAX_FPS)) {
+    throw new JobError('request', `fps must be from ${MIN_FPS} to ${MAX_FPS}, not ${fps}`);
   }
   if (target.rotate !== undefined && ![90, 180, 270].includes(target.rotate)) {
     throw new JobError('request', `rotate must be 90, 180 or 270 degrees, not ${String(target.rotate)}`);
   }
 }
 
-function checkNumber(name: string, value: number | undefined, least: number, most: number, unit: string): void {
+function checkNumber(
+  name: string,
+  value: number | undefined,
+  [least, most]: readonly [number, number],
+  unit: string,
+): void {
   if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return;
   const unitWord = unit === '' ? '' : ` ${unit}`;
   throw new JobError('request', `${name} must be a whole number from ${least} to ${most}${unitWord}, not ${value}`);
