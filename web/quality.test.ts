@@ -3,16 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { createApi } from '../src/api/module.ts';
-import { allSections } from '../src/cli/settings.ts';
-import { ConfigStore } from '../src/config/store.ts';
-import type { OutputModule } from '../src/core/contracts.ts';
-import { SecretMask } from '../src/core/secrets.ts';
-import { LogRing } from '../src/logging/sink.ts';
 import { outputs } from '../src/modules.ts';
 import { startTestApp, type TestApp } from '../testkit/app.ts';
 import { launchBrowser } from '../testkit/browser.ts';
 import { clipSource, makeClip, testPicture } from '../testkit/mp4-source.ts';
+import { plainApi } from '../testkit/plain-api.ts';
 import { meanBrightness } from '../testkit/png.ts';
 import { waitFor } from '../testkit/wait.ts';
 import { ensureWebBuilt } from '../testkit/web.ts';
@@ -34,7 +29,7 @@ before(async () => {
     makeClip(testPicture({ size: '320x180', fps: 25, gop: 25, seconds: 4, audio: [] })),
   ]);
   app = await startTestApp({
-    outputs: [...outputs, makeApi()],
+    outputs: [...outputs, plainApi()],
     streams: { yard: ['main:yard'], yard_sub: ['sub:yard'] },
     cameras: { yard: ['yard', 'yard_sub'] },
     sources: [clipSource('main', main).module, clipSource('sub', sub).module],
@@ -46,22 +41,6 @@ after(async () => {
   await browser?.close();
   await app?.[Symbol.asyncDispose]();
 });
-
-function makeApi(): OutputModule {
-  const mask = new SecretMask();
-  const sections = allSections(outputs);
-  return createApi({
-    settings: new ConfigStore({ inputs: [], sections, env: {}, mask }),
-    ring: new LogRing(),
-    control: { restart: () => {}, exit: () => {} },
-    show: (text) => mask.mask(text),
-    mask: (text) => mask.mask(text),
-    version: '1.9.15',
-    ownVersion: '0.1.0',
-    rtsp: { listen: ':8554', default_query: 'video&audio', pkt_size: 0 },
-    schema: () => ({}),
-  });
-}
 
 async function open(query: string): Promise<Page & AsyncDisposable> {
   const page = await context.newPage();

@@ -1,4 +1,4 @@
-import type { AudioCodec, Codec, MediaKind, Track, VideoCodec } from '../core/media.ts';
+import type { Codec, MediaKind, Track, VideoCodec } from '../core/media.ts';
 import type { MediaWant, Negotiation, SoundShape } from '../core/negotiate.ts';
 import type { DerivedTrack, Refusal, RemakePlan } from '../core/remaking.ts';
 import {
@@ -8,6 +8,7 @@ import {
   type Target,
   type VideoTarget,
 } from '../core/targets.ts';
+import { VIDEO_CODECS } from '../core/wants.ts';
 import type { TranscodeMode } from './settings.ts';
 
 /**
@@ -126,7 +127,8 @@ function hardwareMakes(inputs: PlanInputs, source: Track, to: MadeVideoCodec): b
 }
 
 function isVideoCodec(codec: Codec): codec is VideoCodec {
-  return ['h264', 'h265', 'av1', 'vp8', 'vp9', 'jpeg'].includes(codec);
+  const video: readonly Codec[] = VIDEO_CODECS;
+  return video.includes(codec);
 }
 
 function audioTarget(codecs: readonly Codec[]): Target | null {
@@ -165,9 +167,4 @@ function notAllowed(source: Track, target: Target, mode: TranscodeMode): Refusal
     reason: `${what}, and making ${from === to ? `${to} without them` : `${to} of it`} ${why}`,
     hint: 'write "transcode: auto", or set the camera to H.264',
   };
-}
-
-/** For messages: `H.265`, `G.711 A-law`. */
-export function codecName(codec: VideoCodec | AudioCodec): string {
-  return NAMES[codec];
 }
