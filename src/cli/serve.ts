@@ -16,6 +16,7 @@ import {
   execSection,
   ffmpegSection,
   logSection,
+  modelsSection,
   restreamSection,
   transcodeSection,
 } from '../config/sections.ts';
@@ -149,6 +150,7 @@ async function applyChange(
     execSection,
     ffmpegSection,
     logSection,
+    modelsSection,
     restreamSection,
     ...own,
   ]
