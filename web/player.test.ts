@@ -3,18 +3,14 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { createApi } from '../src/api/module.ts';
-import { allSections } from '../src/cli/settings.ts';
-import { ConfigStore } from '../src/config/store.ts';
-import type { OutputModule, StillDecoder } from '../src/core/contracts.ts';
-import { SecretMask } from '../src/core/secrets.ts';
-import { LogRing } from '../src/logging/sink.ts';
+import type { StillDecoder } from '../src/core/contracts.ts';
 import { outputs } from '../src/modules.ts';
 import { DEFAULT_TRANSCODE } from '../src/transcode/settings.ts';
 import { freePort, startTestApp, type TestApp } from '../testkit/app.ts';
 import { ffmpegBytes, makeBitstream } from '../testkit/bitstreams.ts';
 import { launchBrowser } from '../testkit/browser.ts';
 import { type Clip, type ClipSource, clipSource, makeClip, testPicture } from '../testkit/mp4-source.ts';
+import { plainApi } from '../testkit/plain-api.ts';
 import { meanBrightness } from '../testkit/png.ts';
 import { waitFor } from '../testkit/wait.ts';
 import { ensureWebBuilt } from '../testkit/web.ts';
@@ -82,26 +78,9 @@ async function makeJpegClip(): Promise<Clip> {
   };
 }
 
-/** go2rtc's API, which the index page reads; without a configuration file. */
-function makeApi(): OutputModule {
-  const mask = new SecretMask();
-  const sections = allSections(outputs);
-  return createApi({
-    settings: new ConfigStore({ inputs: [], sections, env: {}, mask }),
-    ring: new LogRing(),
-    control: { restart: () => {}, exit: () => {} },
-    show: (text) => mask.mask(text),
-    mask: (text) => mask.mask(text),
-    version: '1.9.15',
-    ownVersion: '0.1.0',
-    rtsp: { listen: ':8554', default_query: 'video&audio', pkt_size: 0 },
-    schema: () => ({}),
-  });
-}
-
 function start(listen?: string): Promise<TestApp> {
   return startTestApp({
-    outputs: [...outputs, makeApi()],
+    outputs: [...outputs, plainApi()],
     streams: {
       nursery: ['clip:nursery'],
       porch: ['jpeg:porch'],
